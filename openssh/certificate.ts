@@ -116,20 +116,20 @@ export function decodeCertificate(blob: Uint8Array): Certificate {
   const signature = decodeSignature(signatureKey.type, reader.string(MAX_SIGNATURE_LENGTH));
   reader.end();
   return {
-    ...{
-      key,
-      type,
-      serial,
-      keyId,
-      principals,
-      validAfter,
-      validBefore,
-      criticalOptions,
-      extensions,
-      nonce,
-      signatureKey,
-    },
-    ...{ blob, signedBytes, signature },
+    key,
+    type,
+    serial,
+    keyId,
+    principals,
+    validAfter,
+    validBefore,
+    criticalOptions,
+    extensions,
+    nonce,
+    signatureKey,
+    blob,
+    signedBytes,
+    signature,
   };
 }
 
@@ -226,7 +226,7 @@ function readOptions(reader: WireReader): CertificateOption[] {
 function encodeOptions(options: readonly CertificateOption[]): Uint8Array {
   const sorted = options
     .map((option) => ({ name: encodeText(option.name), data: option.data }))
-    .sort((a, b) => Buffer.compare(a.name, b.name));
+    .toSorted((a, b) => Buffer.compare(a.name, b.name));
   const writer = new WireWriter(256);
   for (const [index, { name, data }] of sorted.entries()) {
     const previous = sorted[index - 1];

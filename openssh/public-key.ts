@@ -4,7 +4,7 @@
  * Refused on purpose: compressed and hybrid EC points, point at infinity, points off the curve, even or tiny RSA exponents,
  * RSA moduli under 1,024 or over 16,384 bits, DSA, ML-DSA.
  */
-import { createPublicKey, type KeyObject } from 'node:crypto';
+import { type KeyObject, createPublicKey, type webcrypto } from 'node:crypto';
 import { decodeBase64, decodeBase64Url, encodeBase64, encodeBase64Url } from './base64.ts';
 import { FormatError } from './format-error.ts';
 import { type EcdsaKeyType, type KeyType, MAX_ALGORITHM_NAME_LENGTH, keyTypeNamed } from './key-type.ts';
@@ -202,7 +202,7 @@ function jwkOfPoint(type: EcdsaKeyType, point: Uint8Array): Record<string, strin
  * @throws FormatError `unsupported-algorithm` for a kind of key that SSH or we do not use
  */
 export function publicKeyFromObject(object: KeyObject): PublicKey {
-  const jwk = (object.type === 'private' ? createPublicKey(object) : object).export({ format: 'jwk' });
+  const jwk = exportPublicJwk(object);
   const field = (name: 'x' | 'y' | 'e' | 'n'): Uint8Array => decodeBase64Url(jwk[name] ?? '');
   if (jwk.kty === 'RSA') return { type: 'ssh-rsa', exponent: field('e'), modulus: field('n') };
   if (jwk.kty === 'OKP' && jwk.crv === 'Ed25519') return { type: 'ssh-ed25519', key: field('x') };
@@ -210,7 +210,16 @@ export function publicKeyFromObject(object: KeyObject): PublicKey {
     (type) => jwk.kty === 'EC' && curves[type].jwk === jwk.crv,
   );
   if (curve === undefined) throw new FormatError('unsupported-algorithm', 'the key is not Ed25519, ECDSA or RSA');
-  return { type: curve, point: Buffer.concat([Uint8Array.of(4), field('x'), field('y')]) };
+  return { type: curve, point: new WireWriter(133).byte(4).raw(field('x')).raw(field('y')).finish() };
+}
+
+function exportPublicJwk(object: KeyObject): webcrypto.JsonWebKey {
+  try {
+    return (object.type === 'private' ? createPublicKey(object) : object).export({ format: 'jwk' });
+  } catch (cause) {
+    // DSA, RSA-PSS and curves that JOSE does not name have no JWK.
+    throw new FormatError('unsupported-algorithm', 'the key is not Ed25519, ECDSA or RSA', { cause });
+  }
 }
 
 export interface PublicKeyLine {

@@ -19,7 +19,7 @@ export class WireReader {
   #offset = 0;
 
   constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
+    this.#bytes = plainBytes(bytes);
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
@@ -114,6 +114,11 @@ export class WireWriter {
     this.#view = new DataView(this.#bytes.buffer);
   }
 
+  /** Bytes written so far. */
+  get length(): number {
+    return this.#length;
+  }
+
   byte(value: number): this {
     const start = this.#reserve(1);
     this.#view.setUint8(start, value);
@@ -193,6 +198,12 @@ export function decodeText(bytes: Uint8Array): string {
 export function encodeText(text: string): Uint8Array {
   if (text.includes('\0') || !text.isWellFormed()) throw new TypeError('text with NUL or lone surrogate');
   return utf8Encoder.encode(text);
+}
+
+/** The same bytes without `Buffer`, whose `slice` does not copy and whose look in a comparison differs. */
+function plainBytes(bytes: Uint8Array): Uint8Array {
+  if (bytes.constructor === Uint8Array) return bytes;
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** Equality of public bytes; not for secrets. */
