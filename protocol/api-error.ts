@@ -38,6 +38,8 @@ export const errorStatuses = {
   'proof-invalid': 403,
   'proof-wrong-key': 403,
   'already-enrolled': 409,
+  'name-held-by-another-key': 409,
+  'voucher-invalid': 403,
   // tokens
   'token-invalid': 401,
   'token-expired': 401,

@@ -70,6 +70,13 @@ export const TokenRequest = Type.Object({
     ...Base64,
     description: `base64 of an SSHSIG by the host key over the ASCII text "payload.signature", namespace ${PROOF_NAMESPACE}`,
   }),
+  voucher: Type.Optional(
+    Type.Unsafe<string>({
+      ...Base64,
+      description:
+        'for a further key of an enrolled host: the same SSHSIG by a host key that is enrolled under each of these names',
+    }),
+  ),
 });
 export type TokenRequest = Static<typeof TokenRequest>;
 

@@ -32,9 +32,12 @@ export const OneTimeTokenClaims = Type.Object({
   /** Of an enrolment: what was proven, for trust on first use. */
   enrolment: Type.Optional(
     Type.Object({
-      names: Type.Array(Type.String()),
-      addresses: Type.Array(Type.String()),
+      id: Type.String({ minLength: 1, maxLength: 64 }),
+      names: Type.Array(Type.String(), { minItems: 1 }),
+      addresses: Type.Array(Type.String(), { minItems: 1 }),
       port: Type.Integer(),
+      /** The enrolled key that vouched for this further key of the same host. */
+      vouchedBy: Type.Optional(FingerprintText),
     }),
   ),
 });

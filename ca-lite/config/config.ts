@@ -1,0 +1,54 @@
+/** The CA's configuration as the rest of the CA sees it: checked once, complete, and without any text left to interpret. */
+import type { Cidr } from '../address/cidr.ts';
+import type { IpAddress } from '../address/address.ts';
+import type { KeyType } from '#openssh/key-type.ts';
+import type { NamePattern } from '../policy/name-pattern.ts';
+
+export interface Config {
+  readonly name: string;
+  /** Lower case; names first, then addresses, as written. */
+  readonly dnsNames: readonly string[];
+  readonly listen: { readonly host: string | undefined; readonly port: number };
+  readonly store: { readonly type: 'sqlite'; readonly path: string };
+  readonly signer: { readonly type: 'file' };
+  readonly certificates: CertificatePolicy;
+  readonly enrolment: EnrolmentPolicy;
+  readonly dialBack: DialBackLimits;
+  readonly dns: { readonly servers: readonly string[]; readonly timeoutSeconds: number };
+  readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error' };
+}
+
+export interface LifetimePolicy {
+  readonly defaultSeconds: number;
+  readonly maxSeconds: number;
+}
+
+export interface CertificatePolicy {
+  readonly host: LifetimePolicy;
+  readonly user: LifetimePolicy;
+  readonly backdateSeconds: number;
+  readonly keyTypes: ReadonlySet<KeyType>;
+  readonly minRsaBits: number;
+  readonly hostPrincipals: readonly NamePattern[];
+  readonly userPrincipals: readonly NamePattern[];
+}
+
+export interface EnrolmentPolicy {
+  readonly names: readonly NamePattern[];
+  readonly addresses: readonly Cidr[];
+  readonly ports: ReadonlySet<number>;
+  readonly shortNames: boolean;
+  readonly addressPrincipals: boolean;
+  readonly challengeSeconds: number;
+  readonly tokenSeconds: number;
+  /** Addresses of the CA that it does not see on its own interfaces (NAT, load balancer). */
+  readonly ownAddresses: readonly IpAddress[];
+  readonly allowLoopback: boolean;
+}
+
+export interface DialBackLimits {
+  readonly timeoutSeconds: number;
+  readonly concurrent: number;
+  readonly concurrentPerRequester: number;
+  readonly concurrentPerTarget: number;
+}
