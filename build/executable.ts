@@ -1,0 +1,101 @@
+/**
+ * Makes a single executable out of a plan: the bundles of the program and of its workers, inside a copy of the Node
+ * that runs this. It needs no Node, and no files, where it runs.
+ *
+ * Refuses on purpose: options from the environment (NODE_OPTIONS), which would let whoever sets it run code in a
+ * program that holds keys; and V8's code cache, which differs from build to build, while everything else is the same:
+ * two builds of one commit with one Node are equal byte for byte.
+ */
+import { createHash } from 'node:crypto';
+import { mkdtemp, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { bundle } from './bundle.ts';
+import type { ExecutablePlan } from './executables.ts';
+
+export interface BuiltExecutable {
+  path: string;
+  bytes: number;
+  /** False if one with the same content was there. */
+  rebuilt: boolean;
+}
+
+interface Parts {
+  main: string;
+  workers: Record<string, string>;
+}
+
+/** Names of Node's own options come from the documentation of single executable applications. */
+const seaOptions = {
+  mainFormat: 'module',
+  disableExperimentalSEAWarning: true,
+  useCodeCache: false,
+  execArgv: ['--disable-warning=ExperimentalWarning'],
+  execArgvExtension: 'none',
+};
+
+/**
+ * @param directory where the executable goes; created if it is missing
+ * @param force build also if the same executable is there
+ */
+export async function buildExecutable(
+  plan: ExecutablePlan,
+  directory: string,
+  { force = false }: { force?: boolean } = {},
+): Promise<BuiltExecutable> {
+  const parts = await bundleParts(plan);
+  const digest = digestOf(parts);
+  const path = join(directory, plan.name);
+  const stamp = join(directory, `.${plan.name}.sha256`);
+  const rebuilt = force || !(await isCurrent(path, stamp, digest));
+  if (rebuilt) {
+    await mkdir(directory, { recursive: true });
+    await rm(stamp, { force: true });
+    await assemble(parts, path);
+    await writeFile(stamp, digest);
+  }
+  return { path, bytes: (await stat(path)).size, rebuilt };
+}
+
+async function bundleParts({ entry, workers }: ExecutablePlan): Promise<Parts> {
+  const main = await bundle(entry, 'module');
+  const entries = Object.entries(workers).map(async ([name, file]) => [name, await bundle(file, 'script')] as const);
+  return { main, workers: Object.fromEntries(await Promise.all(entries)) };
+}
+
+/** Of all that the executable is made of. */
+function digestOf(parts: Parts): string {
+  const all = JSON.stringify([process.version, process.platform, process.arch, seaOptions, parts]);
+  return createHash('sha256').update(all).digest('hex');
+}
+
+async function isCurrent(path: string, stamp: string, digest: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return (await readFile(stamp, 'utf8')) === digest;
+  } catch {
+    return false;
+  }
+}
+
+/** Written beside and renamed, so that a running one is not in the way and a broken build leaves the old one. */
+async function assemble({ main, workers }: Parts, path: string): Promise<void> {
+  await using scratch = await makeScratch();
+  const place = async (name: string, text: string) => {
+    const file = join(scratch.path, name);
+    await writeFile(file, text);
+    return file;
+  };
+  const assets: Record<string, string> = {};
+  for (const [name, text] of Object.entries(workers)) assets[name] = await place(`${name}.js`, text);
+  const output = `${path}.new`;
+  const config = { ...seaOptions, main: await place('main.mjs', main), output, assets };
+  await execa(process.execPath, ['--build-sea', await place('sea.json', JSON.stringify(config))]);
+  await rename(output, path);
+}
+
+async function makeScratch() {
+  const path = await mkdtemp(join(tmpdir(), 'countersign-build-'));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}

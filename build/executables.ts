@@ -1,0 +1,15 @@
+/** What `npm run build` makes. A plain table; `test/unit/build/executables.test.ts` holds it against the sources. */
+
+export interface ExecutablePlan {
+  /** The file's name in dist/. */
+  name: string;
+  /** The program's first file, relative to the root. */
+  entry: string;
+  /** Its worker threads: the name that `startWorker` knows, and the file. Each is bundled by itself and embedded. */
+  workers: Readonly<Record<string, string>>;
+}
+
+export const executables: readonly ExecutablePlan[] = [
+  { name: 'countersign', entry: 'agent/main.ts', workers: {} },
+  { name: 'countersign-ca', entry: 'ca-lite/main.ts', workers: { 'sqlite-worker': 'ca-lite/store/sqlite-worker.ts' } },
+];
