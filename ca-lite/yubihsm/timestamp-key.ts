@@ -1,0 +1,89 @@
+/**
+ * The timestamp key: it vouches for the time, and with it for everything in a certificate that the device does not check.
+ * It lives in a file, in another domain of the device, or in another device.
+ *
+ * Whoever holds it compares the timestamp with its own clock and signs none that is far off: that is what makes the
+ * template's offsets mean anything.
+ */
+import { constants, createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto';
+import { promisify } from 'node:util';
+import type { Priority } from './command-queue.ts';
+import { signPkcs1 } from './commands/asymmetric.ts';
+import { timestampDigest, timestampMessage } from './commands/ssh-certificate.ts';
+import type { DevicePool } from './device-pool.ts';
+import { HsmError } from './errors.ts';
+
+/** How far a timestamp may be from the holder's clock, in either direction. */
+export const timestampToleranceSeconds = 300;
+
+/** Signs timestamps. */
+export interface TimestampKey extends AsyncDisposable {
+  /** 256 bytes. */
+  readonly modulus: Uint8Array;
+  /** Signs a timestamp for this to-be-signed certificate; 256 bytes. Throws {@link HsmError}. */
+  sign(
+    tbs: Uint8Array,
+    timestampSeconds: number,
+    options: { priority: Priority; signal?: AbortSignal },
+  ): Promise<Uint8Array>;
+}
+
+const signAsync = promisify(sign);
+
+/** A timestamp key of a file: an RSA-2048 private key. Throws `bad-input` for any other. */
+export function fileTimestampKey(key: KeyObject, nowSeconds: () => number): TimestampKey {
+  const modulus = modulusOf(key);
+  return {
+    modulus,
+    sign: async (tbs, timestampSeconds) => {
+      checkTimestamp(timestampSeconds, nowSeconds());
+      const options = { key, padding: constants.RSA_PKCS1_PADDING };
+      return new Uint8Array(await signAsync('sha256', timestampMessage(tbs, timestampSeconds), options));
+    },
+    [Symbol.asyncDispose]: async () => {},
+  };
+}
+
+/** A timestamp key that is an RSA-2048 key of a device, in a session of its own. Disposing closes the pool. */
+export function deviceTimestampKey(
+  pool: DevicePool,
+  keyId: number,
+  modulus: Uint8Array,
+  nowSeconds: () => number,
+): TimestampKey {
+  return {
+    modulus,
+    sign: async (tbs, timestampSeconds, options) => {
+      checkTimestamp(timestampSeconds, nowSeconds());
+      return pool.execute(signPkcs1(keyId, timestampDigest(tbs, timestampSeconds)), options);
+    },
+    [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
+  };
+}
+
+/** Reads a private key in PEM; a passphrase is for encrypted ones. Throws `bad-input`. */
+export function parseTimestampKey(pem: string, passphrase?: string): KeyObject {
+  try {
+    return createPrivateKey({ key: pem, format: 'pem', ...(passphrase !== undefined && { passphrase }) });
+  } catch (error) {
+    throw new HsmError('bad-input', 'the timestamp key is not a private key in PEM, or its passphrase is wrong', {
+      cause: error,
+    });
+  }
+}
+
+function modulusOf(key: KeyObject): Uint8Array {
+  const jwk = createPublicKey(key).export({ format: 'jwk' });
+  const modulus =
+    jwk.kty === 'RSA' && jwk.e === 'AQAB' ? new Uint8Array(Buffer.from(jwk.n ?? '', 'base64url')) : undefined;
+  if (modulus?.length !== 256) {
+    throw new HsmError('bad-input', 'the timestamp key must be RSA with 2048 bits and the exponent 65537');
+  }
+  return modulus;
+}
+
+function checkTimestamp(timestampSeconds: number, nowSeconds: number): void {
+  if (Math.abs(timestampSeconds - nowSeconds) > timestampToleranceSeconds) {
+    throw new HsmError('template-violation', "the timestamp is too far from the time of the timestamp key's holder");
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * Sets up the judge of the simulator: the vendor's own `yubihsm-shell`, from Debian 13, in a small chroot.
+ *
+ * The shell of Debian 13 needs a newer C library than many development machines have, so `debootstrap` unpacks a minimal
+ * Debian 13 with the packages `yubihsm-shell` (the command), `yubihsm-wrap` (makes wrapped objects off-line) and
+ * `yubihsm-pkcs11` (the vendor's PKCS#11 module) into a cache directory that is in no repository. It needs root, the
+ * package `debootstrap`, and the Debian mirror; the first run takes about a minute, later ones nothing.
+ *
+ * By hand: node test/yubihsm-simulator/judge-chroot.ts        prints the directory
+ */
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { execa } from 'execa';
+
+const packages = ['yubihsm-shell', 'yubihsm-wrap', 'yubihsm-pkcs11'];
+const defaultDirectory = join(import.meta.dirname, '../../node_modules/.cache/countersign/judge-trixie');
+const doneMark = '.judge-ready';
+
+/** The options of {@link prepareJudge}. */
+export interface JudgeOptions {
+  /** Where the chroot is, or is to be made. */
+  directory?: string;
+  /** The Debian mirror. */
+  mirror?: string;
+  signal?: AbortSignal;
+}
+
+/**
+ * Makes the chroot unless it is there already, and returns its directory. A half-made one of an interrupted run is
+ * thrown away and made anew: the directory gets its name only when it is complete.
+ */
+export async function prepareJudge(options: JudgeOptions = {}): Promise<string> {
+  const directory = options.directory ?? defaultDirectory;
+  if (existsSync(join(directory, doneMark))) return directory;
+  const partial = `${directory}.partial`;
+  rmSync(partial, { recursive: true, force: true });
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(partial, { recursive: true });
+  await debootstrap(partial, options);
+  writeFileSync(join(partial, doneMark), `${packages.join(' ')}\n`);
+  renameSync(partial, directory);
+  return directory;
+}
+
+async function debootstrap(target: string, options: JudgeOptions): Promise<void> {
+  const mirror = options.mirror ?? 'http://deb.debian.org/debian';
+  await execa(
+    'debootstrap',
+    [
+      '--variant=minbase',
+      '--keyring=/usr/share/keyrings/debian-archive-keyring.gpg',
+      `--include=${packages.join(',')}`,
+      'trixie',
+      target,
+      mirror,
+    ],
+    { stdio: ['ignore', 'inherit', 'inherit'], ...(options.signal ? { cancelSignal: options.signal } : {}) },
+  );
+}
+
+/** One run of a program of the chroot. */
+export interface JudgeRun {
+  exitCode: number | undefined;
+  stdout: string;
+  stderr: string;
+}
+
+/**
+ * Runs a program inside the chroot. `cwd` is a path as the chroot sees it; standard input is given as text or is empty.
+ */
+export async function runInJudge(
+  directory: string,
+  command: readonly [string, ...string[]],
+  options: { input?: string; cwd?: string; env?: Record<string, string>; timeoutMs?: number } = {},
+): Promise<JudgeRun> {
+  const cwd = options.cwd ?? '/root';
+  const result = await execa('chroot', [directory, '/usr/bin/env', '-C', cwd, ...command], {
+    input: options.input ?? '',
+    reject: false,
+    timeout: options.timeoutMs ?? 60_000,
+    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root', LC_ALL: 'C.UTF-8', ...options.env },
+    extendEnv: false,
+  });
+  return { exitCode: result.exitCode, stdout: result.stdout, stderr: result.stderr };
+}
+
+if (import.meta.main) process.stdout.write(`${await prepareJudge()}\n`);
