@@ -9,7 +9,7 @@
 import { createHash } from 'node:crypto';
 import { mkdtemp, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { execa } from 'execa';
 import { bundle } from './bundle.ts';
 import type { ExecutablePlan } from './executables.ts';
@@ -46,7 +46,7 @@ export async function buildExecutable(
 ): Promise<BuiltExecutable> {
   const parts = await bundleParts(plan);
   const digest = digestOf(parts);
-  const path = join(directory, plan.name);
+  const path = resolve(directory, plan.name);
   const stamp = join(directory, `.${plan.name}.sha256`);
   const rebuilt = force || !(await isCurrent(path, stamp, digest));
   if (rebuilt) {
@@ -79,19 +79,21 @@ async function isCurrent(path: string, stamp: string, digest: string): Promise<b
   }
 }
 
-/** Written beside and renamed, so that a running one is not in the way and a broken build leaves the old one. */
+/**
+ * Written beside and renamed, so that a running one is not in the way and a broken build leaves the old one. Node runs
+ * in the scratch directory because it puts the path of the program, as it is given, into the executable.
+ */
 async function assemble({ main, workers }: Parts, path: string): Promise<void> {
   await using scratch = await makeScratch();
-  const place = async (name: string, text: string) => {
-    const file = join(scratch.path, name);
-    await writeFile(file, text);
-    return file;
-  };
-  const assets: Record<string, string> = {};
-  for (const [name, text] of Object.entries(workers)) assets[name] = await place(`${name}.js`, text);
+  const assets = Object.fromEntries(Object.keys(workers).map((name) => [name, `${name}.js`]));
   const output = `${path}.new`;
-  const config = { ...seaOptions, main: await place('main.mjs', main), output, assets };
-  await execa(process.execPath, ['--build-sea', await place('sea.json', JSON.stringify(config))]);
+  const texts = {
+    'main.mjs': main,
+    ...Object.fromEntries(Object.entries(workers).map(([name, text]) => [`${name}.js`, text])),
+    'sea.json': JSON.stringify({ ...seaOptions, main: 'main.mjs', output, assets }),
+  };
+  for (const [file, text] of Object.entries(texts)) await writeFile(join(scratch.path, file), text);
+  await execa(process.execPath, ['--build-sea', 'sea.json'], { cwd: scratch.path });
   await rename(output, path);
 }
 

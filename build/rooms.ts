@@ -65,13 +65,15 @@ const pureRooms = new Set(['openssh', 'protocol']);
 const purePackages: Readonly<Record<string, readonly string[]>> = {
   'node:crypto': ['openssh/', 'protocol/'],
   'node:buffer': ['openssh/', 'protocol/'],
+  'ipaddr.js': ['openssh/', 'protocol/'],
   typebox: ['protocol/'],
   sshpk: ['openssh/foreign-key.ts'],
+  'bcrypt-pbkdf': ['openssh/private-key-cipher.ts'],
 };
 
 /** Exports of node:crypto that draw random bytes; bytes are arguments in a pure room. */
 const randomCrypto =
-  /^(random|generate|getRandom|createDiffieHellman|createECDH|getDiffieHellman|webcrypto|subtle|\*$|default$)/;
+  /^(random|generate(Key|Prime)|getRandom|createDiffieHellman|getDiffieHellman|webcrypto|subtle|\*$|default$)/;
 
 /** The one file outside the rooms that code imports: protocol/version.ts takes the version from it. */
 const manifestReaders = ['protocol/version.ts', 'build/', 'test/'];

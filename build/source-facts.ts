@@ -16,7 +16,7 @@ export interface SourceFile {
 export interface Import {
   /** What stands in the quotes; null where it is computed at run time. */
   specifier: string | null;
-  /** Names taken from there; `*` for the whole module, `default` for its default export. */
+  /** Values taken from there, types left out; `*` for the whole module, `default` for its default export. */
   names: string[];
   /** Counted from 1. */
   line: number;
@@ -131,7 +131,7 @@ function importOf({ node }: Visit, lineOf: (offset: number) => number): Import[]
     case 'ImportDeclaration':
     case 'ExportNamedDeclaration':
       if (!node['source']) return [];
-      return [{ specifier: literal(node['source']), names: (node['specifiers'] as Node[]).map(takenName), line }];
+      return [{ specifier: literal(node['source']), names: valuesTaken(node), line }];
     case 'ExportAllDeclaration':
     case 'ImportExpression':
     case 'TSImportType':
@@ -148,6 +148,12 @@ function importOf({ node }: Visit, lineOf: (offset: number) => number): Import[]
 function literal(node: unknown): string | null {
   const { type, value } = node as Node;
   return type === 'Literal' && typeof value === 'string' ? value : null;
+}
+
+function valuesTaken(declaration: Node): string[] {
+  const isType = (node: Node) => node['importKind'] === 'type' || node['exportKind'] === 'type';
+  if (isType(declaration)) return [];
+  return (declaration['specifiers'] as Node[]).filter((specifier) => !isType(specifier)).map(takenName);
 }
 
 function takenName(specifier: Node): string {

@@ -195,7 +195,8 @@ describe('pure rooms', () => {
   });
 
   test.each([
-    `import { createHash, sign, verify, KeyObject } from 'node:crypto';`,
+    `import { createHash, sign, verify, KeyObject, type webcrypto } from 'node:crypto';`,
+    `import type { RandomUUIDOptions } from 'node:crypto';`,
     `import { Buffer } from 'node:buffer';`,
     'const at = new Date(0); const text = Date.UTC(2026, 1); const is = at instanceof Date;',
     'export function format(at: Date): string { return at.toISOString(); }',

@@ -1,0 +1,42 @@
+/** The programs that the demo and the tests start, and the Debian packages that have them. A plain table. */
+
+export type Purpose = 'demo' | 'test';
+
+export interface NeededProgram {
+  program: string;
+  debianPackage: string;
+  neededFor: readonly Purpose[];
+}
+
+export const neededPrograms: readonly NeededProgram[] = [
+  { program: 'sshd', debianPackage: 'openssh-server', neededFor: ['demo', 'test'] },
+  { program: 'ssh', debianPackage: 'openssh-client', neededFor: ['demo', 'test'] },
+  { program: 'ssh-keygen', debianPackage: 'openssh-client', neededFor: ['demo', 'test'] },
+  { program: 'openssl', debianPackage: 'openssl', neededFor: ['test'] },
+  { program: 'curl', debianPackage: 'curl', neededFor: ['test'] },
+  { program: 'ip', debianPackage: 'iproute2', neededFor: ['test'] },
+  { program: 'unshare', debianPackage: 'util-linux', neededFor: ['test'] },
+  { program: 'dnsmasq', debianPackage: 'dnsmasq-base', neededFor: ['test'] },
+];
+
+/** Where Debian keeps programs for administrators, which the PATH of other users leaves out. */
+export const administratorPath: readonly string[] = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
+
+/**
+ * @param isThere says whether a program can be started
+ * @returns the programs that are missing, and the packages to install, each once
+ */
+export function missingFor(purpose: Purpose, isThere: (program: string) => boolean) {
+  const missing = neededPrograms
+    .filter(({ neededFor }) => neededFor.includes(purpose))
+    .filter((p) => !isThere(p.program));
+  return {
+    programs: missing.map(({ program }) => program),
+    packages: [...new Set(missing.map(({ debianPackage }) => debianPackage))],
+  };
+}
+
+/** What a person types to install the packages, and what a log says was done. */
+export function installCommand(packages: readonly string[]): string {
+  return `sudo apt-get install --yes --no-install-recommends ${packages.join(' ')}`;
+}
