@@ -1,0 +1,15 @@
+/** DEPENDENCIES.md gives a reason for each package of package.json, and for no other. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import manifest from '../../../package.json' with { type: 'json' };
+
+function explained(): string[] {
+  const page = readFileSync(join(import.meta.dirname, '../../../DEPENDENCIES.md'), 'utf8');
+  return [...page.matchAll(/^- (.+?): /gm)].flatMap(([, names = '']) => names.replaceAll('`', '').split(', '));
+}
+
+test('every dependency has one reason', () => {
+  const declared = [...Object.keys(manifest.dependencies), ...Object.keys(manifest.devDependencies)];
+  expect(explained().toSorted()).toEqual(declared.toSorted());
+});
