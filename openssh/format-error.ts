@@ -12,6 +12,7 @@ export type FormatErrorCode =
   | 'bad-base64'
   | 'bad-armor' // PEM or SSHSIG armor is damaged
   | 'unsupported-algorithm' // well formed, but an algorithm that is unknown or refused on purpose
+  | 'unsupported-feature' // well formed, but holds something that must be understood and is not
   | 'wrong-passphrase'
   | 'passphrase-needed';
 

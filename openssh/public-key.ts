@@ -15,6 +15,8 @@ export const MAX_PUBLIC_KEY_LENGTH = 8 * 1024;
 /** `application` of a security key: `ssh:` plus a name; OpenSSH sets no bound of its own. */
 const MAX_APPLICATION_LENGTH = 1024;
 const MAX_RSA_EXPONENT_LENGTH = 8;
+/** A line may hold a certificate (256 KiB as base64) and a comment. */
+const MAX_LINE_LENGTH = 512 * 1024;
 
 export interface Ed25519PublicKey {
   readonly type: 'ssh-ed25519';
@@ -231,18 +233,23 @@ export interface PublicKeyLine {
 
 /** Parses one `type base64 [comment]` line, as in a `.pub` file; options before the type are not accepted. @throws FormatError */
 export function parsePublicKeyLine(line: string): PublicKeyLine {
-  const match = /^\s*([!-~]{1,64})[ \t]+([A-Za-z0-9+/]+={0,2})(?:[ \t]+([^\r\n]*?))?\s*$/.exec(
-    line.slice(0, 64 * 1024),
-  );
-  const [, name, base64, comment = ''] = match ?? [];
-  if (name === undefined || base64 === undefined)
-    throw new FormatError('bad-value', 'not a public key line: expected TYPE BASE64 [COMMENT]');
+  const { name, blob, comment } = splitKeyLine(line);
   keyTypeNamed(name);
-  const blob = decodeBase64(base64);
   const key = decodePublicKey(blob);
   if (key.type !== name)
     throw new FormatError('bad-value', 'the type at the start of the line is not the type of the key');
   return { key, blob, comment };
+}
+
+/** The three parts of a key or certificate line, the middle one decoded. @throws FormatError */
+export function splitKeyLine(line: string): { name: string; blob: Uint8Array; comment: string } {
+  if (line.length > MAX_LINE_LENGTH) throw new FormatError('too-large', 'a public key line is longer than 512 KiB');
+  const trimmed = line.trim();
+  const [start = '', name, base64] = /^([!-~]{1,64})[ \t]+([A-Za-z0-9+/]+={0,2})(?=[ \t]|$)/.exec(trimmed) ?? [];
+  const comment = trimmed.slice(start.length).trim();
+  if (name === undefined || base64 === undefined || /[\r\n\0]/.test(comment))
+    throw new FormatError('bad-value', 'not a public key line: expected TYPE BASE64 [COMMENT]');
+  return { name, blob: decodeBase64(base64), comment };
 }
 
 /** `type base64 comment`, without a line end. @throws TypeError for a comment with a line break */
