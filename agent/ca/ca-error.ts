@@ -1,0 +1,34 @@
+/** Failures between the agent and its CA: not reached, not trusted, refused, or an answer that must not be believed. */
+import { Failure, type FailureOptions } from '../failure.ts';
+
+export type CaErrorCode =
+  | 'ca-url-invalid'
+  | 'ca-unreachable' // no connection, or it broke
+  | 'ca-timeout'
+  | 'ca-untrusted' // the server's certificate does not lead to the pinned root, or is for another name or time
+  | 'root-fingerprint-mismatch' // what claims to be the CA's root is another certificate
+  | 'ca-refused' // an answer with an error: `refusal` says which
+  | 'ca-reply-invalid' // not the CA's protocol, or over a bound
+  | 'ca-keys-unusable' // the SSH CA keys that it announces cannot be used
+  | 'challenge-untrusted' // the challenge is not signed by a key of the trusted host CA
+  | 'challenge-altered' // the challenge says something else than what was asked for
+  | 'certificate-unacceptable'; // the certificate is not the one that was promised
+
+/** The CA's own words for a refusal. */
+export interface Refusal {
+  readonly status: number;
+  /** One of `protocol/api-error.ts`, or another text of at most 64 characters from a newer CA. */
+  readonly code: string;
+  readonly requestId: string;
+}
+
+export class CaError extends Failure<CaErrorCode> {
+  override readonly name = 'CaError';
+  /** Only of `ca-refused`. */
+  readonly refusal: Refusal | undefined;
+
+  constructor(code: CaErrorCode, message: string, options: FailureOptions & { readonly refusal?: Refusal } = {}) {
+    super(code, message, options);
+    this.refusal = options.refusal;
+  }
+}

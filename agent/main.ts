@@ -1,0 +1,15 @@
+#!/usr/bin/env node
+/**
+ * The `countersign` program: a list of commands. Each registers its options here and loads its work when it runs, so that
+ * starting costs no more than what is used.
+ */
+import { registerBootstrap } from './cli/bootstrap.ts';
+import { registerDoctor } from './cli/doctor.ts';
+import { registerHost } from './cli/host.ts';
+import { createProgram, runProgram } from './cli/program.ts';
+
+const program = createProgram();
+registerBootstrap(program);
+registerHost(program);
+registerDoctor(program);
+process.exitCode = await runProgram(program, process.argv);
