@@ -136,7 +136,7 @@ export function decodeCertificate(blob: Uint8Array): Certificate {
 /**
  * The bytes for the CA to sign. Options are sorted here.
  * @throws TypeError for fields that must never be signed: no principals, unusable principals, infinite or empty validity,
- *   serial 0 or a short nonce
+ *   serial 0, a short nonce, or a key ID or options longer than `decodeCertificate` reads
  */
 export function encodeToBeSigned(fields: CertificateFields): Uint8Array {
   assertIssuable(fields);
@@ -184,6 +184,7 @@ function assertIssuable(fields: CertificateFields): void {
   if (fields.validBefore >= INFINITE_VALIDITY) throw new TypeError('infinite validity is never issued');
   if (fields.validBefore <= fields.validAfter) throw new TypeError('the validity is empty');
   if (fields.serial === 0n) throw new TypeError('serial 0 cannot be revoked');
+  if (Buffer.byteLength(fields.keyId) > MAX_KEY_ID_LENGTH) throw new TypeError('the key ID is longer than 16 KiB');
   if (fields.nonce.length < 16 || fields.nonce.length > 64) throw new TypeError('the nonce needs 16 to 64 bytes');
 }
 
@@ -233,5 +234,6 @@ function encodeOptions(options: readonly CertificateOption[]): Uint8Array {
     if (previous !== undefined && equalBytes(previous.name, name)) throw new TypeError('an option is given twice');
     writer.string(name).string(data);
   }
+  if (options.length > MAX_OPTIONS || writer.length > MAX_OPTIONS_LENGTH) throw new TypeError('too many options');
   return writer.finish();
 }

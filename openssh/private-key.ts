@@ -29,7 +29,7 @@ import {
   readPrivateKeyFields,
   writePrivateKeyFields,
 } from './private-key-fields.ts';
-import { MAX_PUBLIC_KEY_LENGTH, encodePublicKey } from './public-key.ts';
+import { MAX_PUBLIC_KEY_LENGTH, decodePublicKey, encodePublicKey } from './public-key.ts';
 import { WireReader, WireWriter, equalBytes } from './wire.ts';
 
 export type { PrivateKey, SecurityKey, SoftwareKey };
@@ -134,6 +134,7 @@ export function decodeOpensshPrivateKey(bytes: Uint8Array, passphrase?: Uint8Arr
   const kdfOptions = reader.string(MAX_KDF_OPTIONS_LENGTH);
   if (reader.uint32() !== 1) throw new FormatError('bad-value', 'the file does not hold exactly one private key');
   const publicBlob = reader.string(MAX_PUBLIC_KEY_LENGTH);
+  decodePublicKey(publicBlob); // a kind of key that we refuse is refused before anyone is asked for a passphrase
   const body = reader.string(MAX_PRIVATE_KEY_LENGTH);
   if (cipherName === 'none' && kdfName === 'none') {
     if (kdfOptions.length > 0) throw new FormatError('trailing-data', 'KDF options without a KDF');

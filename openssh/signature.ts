@@ -50,7 +50,10 @@ export function decodeSignature(type: KeyType, bytes: Uint8Array): Signature {
   return signature;
 }
 
+/** @throws TypeError for a security-key signature without flags and counter, or another one with them */
 export function encodeSignature(signature: Signature): Uint8Array {
+  if (signature.algorithm.startsWith('sk-') !== (signature.sk !== undefined))
+    throw new TypeError('flags and counter belong to security-key signatures, and to them alone');
   const writer = new WireWriter().string(signature.algorithm).string(signature.blob);
   if (signature.sk !== undefined) writer.byte(signature.sk.flags).uint32(signature.sk.counter);
   return writer.finish();

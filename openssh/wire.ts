@@ -119,7 +119,9 @@ export class WireWriter {
     return this.#length;
   }
 
+  /** @throws TypeError unless `value` is an integer in [0, 256) */
   byte(value: number): this {
+    if (!Number.isInteger(value) || value < 0 || value > 0xff) throw new TypeError('byte out of range');
     const start = this.#reserve(1);
     this.#view.setUint8(start, value);
     return this;
