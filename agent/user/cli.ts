@@ -1,0 +1,38 @@
+/** The user agent's part of the command line. Each command loads its work when it runs. */
+import { type Command, Option } from 'commander';
+import { collect } from '../cli/program.ts';
+import type { AgentArguments } from './agent-arguments.ts';
+
+export function registerAgent(program: Command): void {
+  program.enablePositionalOptions(); // so that `agent COMMAND -x` leaves -x to the command
+  program
+    .command('agent')
+    .description('run the ssh-agent; takes the options of ssh-agent(1)')
+    .argument('[command...]', 'run this command with an agent that ends with it')
+    .option('-a <socket>', 'listen at this path instead of the default')
+    .option('-s', 'go to the background and print Bourne shell commands')
+    .option('-c', 'go to the background and print C shell commands')
+    .option('-D', 'stay in the foreground (the default without -a, -s, -c and a command)')
+    .option('-d', 'stay in the foreground')
+    .option('-k', 'end the agent that SSH_AGENT_PID names')
+    .option('-t <life>', 'lifetime for keys that are added without one, e.g. 12h')
+    .option('-P <patterns>', 'middleware libraries that security keys may use')
+    .option('-E <hash>', 'accepted for ssh-agent: fingerprints are SHA-256')
+    .option('-O <option>', 'accepted for ssh-agent', collect)
+    .option('-T', 'accepted for ssh-agent: the socket is in a temporary directory')
+    .option('-U', 'accepted for ssh-agent')
+    .option('--upstream <name=socket>', 'pass through to this agent too; may be repeated', collect)
+    .option('--no-upstream', 'pass through to no agent, also not to the one in SSH_AUTH_SOCK')
+    .option('--config <file>', 'configuration file (default: ~/.config/countersign/agent.toml, for the daemon only)')
+    .addOption(hidden('--background-child'))
+    .addOption(hidden('--parent-pid <pid>'))
+    .passThroughOptions()
+    .action(async (command: string[], options: AgentArguments) => {
+      const { runAgentCommand } = await import('./agent-command.ts');
+      process.exitCode = await runAgentCommand(options, command);
+    });
+}
+
+function hidden(flags: string): Option {
+  return new Option(flags).hideHelp();
+}

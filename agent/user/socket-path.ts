@@ -1,0 +1,123 @@
+/**
+ * Where the agent's sockets are. The daemon's own directory must be 0700 and belong to the user; a socket that another
+ * live process serves is never taken over, one that nobody serves any more is.
+ */
+import { lstatSync, mkdirSync, mkdtempSync, rmdirSync, statSync, unlinkSync } from 'node:fs';
+import { type Server, connect } from 'node:net';
+import { once } from 'node:events';
+import { homedir, tmpdir, userInfo } from 'node:os';
+import { dirname, join } from 'node:path';
+import { systemErrorCode, systemErrorReason } from '../failure.ts';
+import { AgentFailure } from './agent-failure.ts';
+
+/** sun_path of macOS less its NUL; Linux has 4 more. */
+const MAX_SOCKET_PATH_LENGTH = 103;
+const LIVE_CHECK_TIMEOUT_MS = 2000;
+
+/** The control socket of the agent that serves `agentSocket`. */
+export function controlSocketOf(agentSocket: string): string {
+  return `${agentSocket}.control`;
+}
+
+/** The well-known socket of the user's daemon. */
+export function defaultSocketPath(environment: NodeJS.ProcessEnv = process.env): string {
+  if (process.platform === 'win32') return `\\\\.\\pipe\\countersign-agent-${userInfo().username}`;
+  const runtime = environment['XDG_RUNTIME_DIR'];
+  const base = runtime === undefined || runtime === '' ? join(homedir(), '.countersign') : join(runtime, 'countersign');
+  return join(base, 'agent.sock');
+}
+
+/** Makes the directory of the well-known socket, or checks the one that is there. @throws AgentFailure */
+export function preparePrivateDirectory(directory: string): void {
+  if (process.platform === 'win32') return; // pipes have no directory
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const { mode, uid } = statSync(directory);
+  if (uid === process.getuid?.() && (mode & 0o077) === 0) return;
+  throw new AgentFailure('socket-directory', `${directory} is not private to you`, {
+    advice: `Run: chmod 700 ${directory}, and check that you own it.`,
+  });
+}
+
+/** A fresh private directory for one agent, as ssh-agent makes it; gone when disposed. */
+export function makeTemporarySocketDirectory(): Disposable & { readonly path: string } {
+  const path = mkdtempSync(join(tmpdir(), 'countersign-')); // mkdtemp makes it 0700
+  return {
+    path,
+    [Symbol.dispose]: () => {
+      try {
+        rmdirSync(path);
+      } catch {
+        // somebody put something there: not ours to remove
+      }
+    },
+  };
+}
+
+/**
+ * Lets `server` listen at `path`, 0600. Disposing stops it and removes the socket if it is still the one made here.
+ * @throws AgentFailure `agent-running`, `socket-path`
+ */
+export async function listenPrivately(server: Server, path: string): Promise<AsyncDisposable> {
+  if (process.platform !== 'win32') await makeWay(path);
+  await listenAt(server, path);
+  const inode = inodeOf(path);
+  return {
+    [Symbol.asyncDispose]: async () => {
+      if (inode !== undefined && inodeOf(path) === inode) unlinkSync(path);
+      await new Promise((resolve) => void server.close(resolve));
+    },
+  };
+}
+
+async function makeWay(path: string): Promise<void> {
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_LENGTH)
+    throw new AgentFailure('socket-path', `a socket path may have ${MAX_SOCKET_PATH_LENGTH} bytes at most`, {
+      advice: 'Choose a shorter path with -a, or a shorter TMPDIR.',
+    });
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return;
+  if (!found.isSocket())
+    throw new AgentFailure('socket-path', `${path} exists and is not a socket`, {
+      advice: 'Remove it, or choose another path with -a.',
+    });
+  if (await isLive(path))
+    throw new AgentFailure('agent-running', `an agent already serves ${path}`, {
+      advice: 'Use that one, stop it first, or choose another path with -a.',
+    });
+  unlinkSync(path);
+}
+
+/** True unless the system says that nobody listens: in doubt a socket counts as live. */
+export async function isLive(path: string): Promise<boolean> {
+  const socket = connect(path);
+  try {
+    await once(socket, 'connect', { signal: AbortSignal.timeout(LIVE_CHECK_TIMEOUT_MS) });
+    return true;
+  } catch (error) {
+    return !['ECONNREFUSED', 'ENOENT'].includes(systemErrorCode(error) ?? '');
+  } finally {
+    socket.destroy();
+  }
+}
+
+async function listenAt(server: Server, path: string): Promise<void> {
+  const listening = once(server, 'listening');
+  const mask = process.platform === 'win32' ? undefined : process.umask(0o177); // the socket is 0600 from its first moment
+  try {
+    server.listen(path);
+  } finally {
+    if (mask !== undefined) process.umask(mask);
+  }
+  try {
+    await listening;
+  } catch (cause) {
+    throw new AgentFailure('socket-path', `cannot listen at ${path}: ${systemErrorReason(cause)}`, {
+      advice: `Check that ${dirname(path)} exists and that you may write there.`,
+      cause,
+    });
+  }
+}
+
+function inodeOf(path: string): bigint | undefined {
+  return process.platform === 'win32' ? undefined : lstatSync(path, { throwIfNoEntry: false, bigint: true })?.ino;
+}
