@@ -7,9 +7,11 @@ import { registerBootstrap } from './cli/bootstrap.ts';
 import { registerDoctor } from './cli/doctor.ts';
 import { registerHost } from './cli/host.ts';
 import { createProgram, runProgram } from './cli/program.ts';
+import { registerAgent } from './user/cli.ts';
 
 const program = createProgram();
 registerBootstrap(program);
 registerHost(program);
+registerAgent(program);
 registerDoctor(program);
 process.exitCode = await runProgram(program, process.argv);
