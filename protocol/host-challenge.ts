@@ -29,6 +29,9 @@ export const ChallengeQuery = Type.Object(
     ip: Addresses,
     fingerprint: FingerprintText,
     port: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_535, default: 22 })),
+    keyType: Type.Optional(
+      Type.String({ maxLength: 64, description: 'the type of the key, e.g. ssh-ed25519: spares connections to sshd' }),
+    ),
   },
   { additionalProperties: false },
 );

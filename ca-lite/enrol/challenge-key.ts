@@ -6,16 +6,19 @@
  */
 import { type KeyObject, generateKeyPair, randomBytes } from 'node:crypto';
 import { promisify } from 'node:util';
-import { assembleCertificate, encodeToBeSigned, textOption } from '#openssh/certificate.ts';
+import { type Certificate, assembleCertificate, encodeToBeSigned, textOption } from '#openssh/certificate.ts';
+import { findCertificateFault } from '#openssh/certificate-check.ts';
+import type { Fingerprint } from '#openssh/fingerprint.ts';
 import { publicKeyFromObject } from '#openssh/public-key.ts';
 import { type Signature, signWithKeyObject } from '#openssh/signature.ts';
-import { equalBytes } from '#openssh/wire.ts';
 import { CHALLENGE_MAX_LIFETIME_SECONDS, CHALLENGE_PRINCIPAL } from '#protocol/host-challenge.ts';
 import type { Signer } from '../signer/signer.ts';
 
 const LIFETIME_SECONDS = 3600n;
 /** A challenge made in the last moment must still verify when it comes back. */
 const RENEWAL_MARGIN_SECONDS = BigInt(CHALLENGE_MAX_LIFETIME_SECONDS) + 60n;
+
+const enforcedOptions: ReadonlySet<string> = new Set(['force-command']);
 
 export interface ChallengeKey {
   readonly certificateBlob: Uint8Array;
@@ -47,27 +50,36 @@ async function certify(privateKey: KeyObject, hostCa: Signer, now: bigint, valid
   return assembleCertificate(toBeSigned, await hostCa.sign(toBeSigned, { priority: 'host' }));
 }
 
-/** The current challenge key and the one before it, whose challenges may still be on their way back. */
+/** Whether a certificate is that of a challenge key, of whichever process of this CA. */
+export function isChallengeCertificate(
+  certificate: Certificate,
+  hostCas: ReadonlySet<Fingerprint>,
+  now: bigint,
+): boolean {
+  const expected = { type: 'user', now, trustedCas: hostCas, principal: CHALLENGE_PRINCIPAL, enforcedOptions } as const;
+  return findCertificateFault(certificate, expected) === undefined;
+}
+
+/** Gives out the current challenge key, and makes the next one in time. */
 export class ChallengeKeyRing {
   readonly #hostCa: Signer;
   #current: Promise<ChallengeKey> | undefined;
-  #previous: ChallengeKey | undefined;
 
   constructor(hostCa: Signer) {
     this.#hostCa = hostCa;
   }
 
-  /** A key whose certificate outlives every challenge made with it now. */
+  /** A key whose certificate outlives every challenge made with it now. @throws SignerError */
   async current(now: bigint): Promise<ChallengeKey> {
-    const key = await (this.#current ??= createChallengeKey(this.#hostCa, now));
-    if (key.validBefore - now > RENEWAL_MARGIN_SECONDS && key.validBefore - LIFETIME_SECONDS <= now) return key;
-    this.#previous = key;
-    this.#current = undefined;
-    return await this.current(now);
+    const known = this.#current;
+    const key = await known?.catch(() => undefined);
+    if (key !== undefined && isFresh(key, now)) return key;
+    if (this.#current === known) this.#current = createChallengeKey(this.#hostCa, now);
+    return await (this.#current ?? createChallengeKey(this.#hostCa, now));
   }
+}
 
-  async isOwn(certificateBlob: Uint8Array): Promise<boolean> {
-    const keys = [await this.#current, this.#previous];
-    return keys.some((key) => key !== undefined && equalBytes(key.certificateBlob, certificateBlob));
-  }
+/** False near the end of its life, and when the clock was set back behind its start. */
+function isFresh(key: ChallengeKey, now: bigint): boolean {
+  return key.validBefore - now > RENEWAL_MARGIN_SECONDS && key.validBefore - LIFETIME_SECONDS <= now;
 }

@@ -13,7 +13,7 @@ import {
   ChallengePayload,
   type ChallengeReply,
 } from '#protocol/host-challenge.ts';
-import type { ChallengeKey } from './challenge-key.ts';
+import { type ChallengeKey, isChallengeCertificate } from './challenge-key.ts';
 
 /** What was checked before a challenge is made: each name resolves to these addresses, each address proved the key. */
 export interface ProvenHost {
@@ -50,26 +50,28 @@ export function makeChallenge(
 
 /**
  * The payload, if one of our own challenge keys signed it and it has not expired. Whether its nonce was used is for the store.
- * @param isOwnKey tells whether a certificate blob is that of a challenge key of this CA, also of another process of it
+ * @param hostCas fingerprints of the host CA keys; any challenge key that they certify counts, also one of another process of this CA
  */
 export function readChallenge(
   challenge: ChallengeReply,
-  isOwnKey: (certificateBlob: Uint8Array) => boolean,
+  hostCas: ReadonlySet<Fingerprint>,
   now: bigint,
 ): ChallengePayload | ChallengeFault {
-  const payload = verifiedPayload(challenge, isOwnKey);
+  const payload = verifiedPayload(challenge, hostCas, now);
   if (payload === undefined || BigInt(payload.issuedAt) > now + 60n) return 'challenge-invalid';
   return BigInt(payload.expiresAt) <= now ? 'challenge-expired' : payload;
 }
 
 function verifiedPayload(
   challenge: ChallengeReply,
-  isOwnKey: (certificateBlob: Uint8Array) => boolean,
+  hostCas: ReadonlySet<Fingerprint>,
+  now: bigint,
 ): ChallengePayload | undefined {
   try {
     const bytes = decodeBase64(challenge.payload);
     const sshsig = decodeSshsig(decodeBase64(challenge.signature));
-    if (!isOwnKey(sshsig.keyBlob) || !verifySshsig(sshsig, bytes, CHALLENGE_NAMESPACE)) return undefined;
+    if (sshsig.certificate === undefined || !isChallengeCertificate(sshsig.certificate, hostCas, now)) return undefined;
+    if (!verifySshsig(sshsig, bytes, CHALLENGE_NAMESPACE)) return undefined;
     const payload: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
     if (!Value.Check(ChallengePayload, payload)) return undefined;
     parseFingerprint(payload.fingerprint);

@@ -29,10 +29,16 @@ export function findProofFault(
   }
 }
 
-/** The fingerprint of the key that a proof names; undefined for bytes that are no proof. Cheap: no signature is verified. */
-export function signerOfProof(proof: string): Fingerprint | undefined {
+/**
+ * The key behind a voucher: a proof of the same bytes by another host key. Whether that key is enrolled under these names is
+ * for the store to decide. Undefined for a voucher that does not verify.
+ */
+export function verifiedVoucher(voucher: string, challenge: ChallengeReply): Fingerprint | undefined {
   try {
-    return fingerprintOf(decodeSshsig(decodeBase64(proof)).keyBlob);
+    const sshsig = decodeSshsig(decodeBase64(voucher));
+    if (sshsig.certificate !== undefined || !verifySshsig(sshsig, proofMessage(challenge), PROOF_NAMESPACE))
+      return undefined;
+    return fingerprintOf(sshsig.keyBlob);
   } catch (error) {
     if (error instanceof FormatError) return undefined;
     throw error;

@@ -24,7 +24,7 @@ export interface TokenKey {
 }
 
 export interface TokenExpectations {
-  readonly issuer: string;
+  readonly issuers: readonly string[];
   /** Names of this CA, without port. */
   readonly dnsNames: readonly string[];
   readonly now: bigint;
@@ -53,7 +53,7 @@ async function verify(
     const { payload } = await jwtVerify(token, publicKey, {
       algorithms: TOKEN_ALGORITHMS,
       typ: 'JWT',
-      issuer: expected.issuer,
+      issuer: [...expected.issuers],
       requiredClaims: ['exp', 'iat', 'nbf', 'jti', 'aud', 'sub'],
       clockTolerance: CLOCK_TOLERANCE_SECONDS,
       currentDate: new Date(Number(expected.now) * 1000),

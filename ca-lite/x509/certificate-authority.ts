@@ -138,7 +138,7 @@ function randomSerial(): string {
 
 /** Structured, so that no character of a CA's name is taken for syntax (RFC 4514). */
 function subject(commonName: string): x509.JsonName {
-  return [{ CN: [{ utf8String: commonName }] }];
+  return [{ CN: [commonName] }];
 }
 
 async function caExtensions(publicKey: webcrypto.CryptoKey, pathLength: number): Promise<x509.Extension[]> {

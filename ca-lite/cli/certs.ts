@@ -1,0 +1,88 @@
+/** `countersign-ca certs` and `countersign-ca show SERIAL`: the certificates on record. */
+import { encodeBase64 } from '#openssh/base64.ts';
+import { keyTypes } from '#openssh/key-type.ts';
+import { decodeCertificate } from '#openssh/certificate.ts';
+import { CommandError } from '../command-error.ts';
+import type { CertificateRecord } from '../store/records.ts';
+import { nowInSeconds } from './epoch.ts';
+import { formatTime, printFacts, printJson, printTable } from './output.ts';
+import { PAGE_LENGTH, openReader, take } from './reading.ts';
+
+export interface CertsOptions {
+  readonly dir: string;
+  readonly type?: 'host' | 'user';
+  readonly principal?: string;
+  readonly key?: string;
+  readonly valid?: boolean;
+  readonly limit: number;
+  readonly json?: boolean;
+}
+
+export async function certs(options: CertsOptions): Promise<void> {
+  await using store = await openReader(options.dir);
+  const { type, principal, key: keyFingerprint } = options;
+  const filter = { type, principal, keyFingerprint, ...(options.valid === true ? { validAt: nowInSeconds() } : {}) };
+  const found = await take(options.limit, (cursor) => store.certificates(filter, { limit: PAGE_LENGTH, cursor }));
+  if (options.json === true) return printJson(found.map(jsonOf));
+  const rows = found.map((record) => [
+    record.serial,
+    record.type,
+    stateOf(record),
+    record.principals.join(','),
+    formatTime(record.validBefore),
+    record.keyFingerprint,
+  ]);
+  printTable(['SERIAL', 'TYPE', 'STATE', 'PRINCIPALS', 'VALID BEFORE', 'KEY'], rows, 'No certificates.');
+}
+
+export async function show(
+  serial: bigint,
+  { dir, json }: { readonly dir: string; readonly json?: boolean },
+): Promise<void> {
+  await using store = await openReader(dir);
+  const record = await store.certificate(serial);
+  if (record === null)
+    throw new CommandError(
+      `This CA has no certificate with serial ${serial}. List them with: countersign-ca certs --dir ${dir}`,
+    );
+  if (json === true) return printJson(jsonOf(record));
+  printFacts([
+    ['Serial', record.serial],
+    ['Type', record.type],
+    ['State', stateOf(record)],
+    ['Key', record.keyFingerprint],
+    ['Key ID', record.keyId],
+    ['Principals', record.principals.join(', ')],
+    ['Valid', `${formatTime(record.validAfter)} to ${formatTime(record.validBefore)}`],
+    ['Provisioner', record.provisioner],
+    ['Requested from', record.requester],
+    ['Recorded', formatTime(record.intendedAt)],
+    ['Finished', formatTime(record.finishedAt)],
+  ]);
+  const line = lineOf(record);
+  if (line !== null) process.stdout.write(`${line}\n`);
+}
+
+function stateOf({ state, validBefore }: CertificateRecord): string {
+  return state === 'issued' && validBefore <= nowInSeconds() ? 'expired' : state;
+}
+
+function jsonOf(record: CertificateRecord): Record<string, unknown> {
+  const { signedBytes: _, certificate: __, ...facts } = record;
+  const times = { validAfter: formatTime(record.validAfter), validBefore: formatTime(record.validBefore) };
+  return {
+    ...facts,
+    ...times,
+    intendedAt: formatTime(record.intendedAt),
+    finishedAt: formatTime(record.finishedAt),
+    state: stateOf(record),
+    certificate: lineOf(record),
+  };
+}
+
+/** As a `-cert.pub` file has it. */
+function lineOf({ certificate, keyId }: CertificateRecord): string | null {
+  if (certificate === null) return null;
+  const { certificateType } = keyTypes[decodeCertificate(certificate).key.type];
+  return `${certificateType} ${encodeBase64(certificate)} ${keyId.replace(/\p{C}/gu, '')}`;
+}

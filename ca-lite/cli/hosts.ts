@@ -1,0 +1,59 @@
+/** `countersign-ca hosts` and `countersign-ca hosts clear NAME`: who is enrolled, and letting a name enrol anew. */
+import { userInfo } from 'node:os';
+import { CommandError } from '../command-error.ts';
+import { caLayout } from '../directory/layout.ts';
+import { openConfig, storePath } from '../directory/open-config.ts';
+import { openSqliteStore } from '../store/sqlite-store.ts';
+import { nowInSeconds } from './epoch.ts';
+import { formatTime, printJson, printTable } from './output.ts';
+import { PAGE_LENGTH, openReader, take } from './reading.ts';
+
+export interface HostsOptions {
+  readonly dir: string;
+  readonly name?: string;
+  readonly all?: boolean;
+  readonly limit: number;
+  readonly json?: boolean;
+}
+
+export async function hosts(options: HostsOptions): Promise<void> {
+  await using store = await openReader(options.dir);
+  const filter = { name: options.name, ...(options.all === true ? {} : { state: 'enrolled' as const }) };
+  const found = await take(options.limit, (cursor) => store.hosts(filter, { limit: PAGE_LENGTH, cursor }));
+  if (options.json === true) {
+    const times = (record: (typeof found)[number]) => ({
+      firstSeen: formatTime(record.firstSeen),
+      lastSeen: formatTime(record.lastSeen),
+    });
+    return printJson(found.map((record) => ({ ...record, ...times(record), clearedAt: formatTime(record.clearedAt) })));
+  }
+  const rows = found.map((record) => [
+    record.names.join(','),
+    record.addresses.join(','),
+    record.state,
+    record.keyFingerprint,
+    record.serial ?? '-',
+    formatTime(record.lastSeen),
+  ]);
+  printTable(['NAME', 'ADDRESS', 'STATE', 'KEY', 'SERIAL', 'LAST CERTIFICATE'], rows, 'No hosts are enrolled.');
+}
+
+export async function clearHost(
+  name: string,
+  { dir, json }: { readonly dir: string; readonly json?: boolean },
+): Promise<void> {
+  const layout = caLayout(dir);
+  await using store = await openSqliteStore({
+    path: storePath(layout, await openConfig(layout)),
+    role: 'administrator',
+  });
+  const now = nowInSeconds();
+  const subject = { type: 'host', name, actor: userInfo().username } as const;
+  const decision = await store.clearHost({ name, now, audit: { time: now, action: 'host-clear', subject } });
+  if (!decision.accepted)
+    throw new CommandError(`No host is enrolled as ${name}. List them with: countersign-ca hosts --dir ${dir}`);
+  if (json === true) return printJson({ cleared: name });
+  process.stdout.write(
+    `${name} may enrol anew, with any key. Certificates that it has stay valid until they expire.\n`,
+  );
+}

@@ -1,0 +1,146 @@
+/** The command line of `countersign-ca`: what each command takes. Their code is loaded when they run, so that `--help` is quick. */
+import { Command, Option } from 'commander';
+import { version } from '#protocol/version.ts';
+import { caKeyTypes } from '../init/ca-key-type.ts';
+import { collect, parseDurationOption, parseLimit, parseSerial } from './option-value.ts';
+import { addPassphraseOptions } from './passphrase-options.ts';
+import { running } from './run.ts';
+
+export function createProgram(): Command {
+  const program = new Command('countersign-ca')
+    .description('A lightweight CA for SSH: hosts prove their key and get certificates, nobody copies keys.')
+    .version(version)
+    .showHelpAfterError('(see --help)')
+    .addHelpText(
+      'after',
+      '\nExit status: 0 done, 1 refused or failed (stderr says why and what to do), 2 wrong usage.',
+    );
+  for (const add of [addInit, addServe, addToken, addCerts, addShow, addHosts, addAudit, addCheckConfig]) add(program);
+  return program;
+}
+
+function command(program: Command, name: string, description: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .addOption(new Option('--dir <directory>', 'the CA directory').env('COUNTERSIGN_CA_DIR').makeOptionMandatory());
+}
+
+const JSON_OPTION = ['--json', 'print JSON'] as const;
+
+function addInit(program: Command): void {
+  const init = command(
+    program,
+    'init',
+    'make a CA directory: keys, certificates, configuration and store. Never overwrites.',
+  )
+    .requiredOption('--name <text>', 'what people call this CA')
+    .requiredOption('--dns <name>', 'a name or address by which clients reach it; repeatable', collect)
+    .option('--address <[host]:port>', 'where to listen', ':8443')
+    .addOption(new Option('--key-type <type>', 'of the SSH CA keys').choices(caKeyTypes).default('ed25519'))
+    .option(
+      '--allow-name <pattern>',
+      'hosts may enrol under this name: web1.example.com, *.example.com, **.example.com; repeatable',
+      collect,
+      [],
+    )
+    .option('--allow-address <range>', 'and from these addresses, e.g. 10.0.0.0/8; repeatable', collect, [])
+    .option('--allow-user <name>', 'user certificates may be issued for this login name; repeatable', collect, [])
+    .option('--root <file>', 'bring your own X.509 root certificate (EC P-256), with --key')
+    .option('--key <file>', 'its private key: signs the intermediate and is not kept')
+    .option('--ssh-host-key <file>', 'bring your own SSH host CA key')
+    .option('--ssh-user-key <file>', 'bring your own SSH user CA key');
+  addPassphraseOptions(init)
+    .option(...JSON_OPTION)
+    .action(running(async (options) => await (await import('./init.ts')).init(options)));
+}
+
+function addServe(program: Command): void {
+  addPassphraseOptions(
+    command(program, 'serve', 'answer requests until SIGTERM or SIGINT; requests in flight are finished first'),
+  )
+    .option('--address <[host]:port>', 'listen here instead of where ca.toml says')
+    .option('--json', 'print one JSON object when ready')
+    .action(running(async (options) => await (await import('./serve.ts')).serve(options)));
+}
+
+function addToken(program: Command): void {
+  const token = command(
+    program,
+    'token',
+    'make a one-time token for a certificate, to be used with POST /ssh/sign or `step ssh certificate --token`',
+  )
+    .option('--host <name>', 'for a host certificate with this key ID')
+    .option('--user <name>', 'for a user certificate with this key ID')
+    .option(
+      '--principal <name>',
+      'what the certificate is valid for; repeatable; default: the name itself',
+      collect,
+      [],
+    )
+    .option(
+      '--not-after <duration>',
+      'lifetime of the certificate, e.g. 12h; default: as in ca.toml',
+      parseDurationOption,
+    )
+    .option('--key <file|fingerprint>', 'only this public key may be certified')
+    .option('--for <duration>', 'lifetime of the token, at most 1h', parseDurationOption, '5m');
+  addPassphraseOptions(token)
+    .option(...JSON_OPTION)
+    .action(running(async (options) => await (await import('./token.ts')).token(options)));
+}
+
+function addCerts(program: Command): void {
+  command(program, 'certs', 'list certificates, newest first')
+    .addOption(new Option('--type <type>', 'only these').choices(['host', 'user']))
+    .option('--principal <name>', 'only those for this host name or login name')
+    .option('--key <fingerprint>', 'only those of this key')
+    .option('--valid', 'only those valid now')
+    .option('--limit <number>', 'at most so many', parseLimit, 100)
+    .option(...JSON_OPTION)
+    .action(running(async (options) => await (await import('./certs.ts')).certs(options)));
+}
+
+function addShow(program: Command): void {
+  command(program, 'show', 'show one certificate')
+    .argument('<serial>', 'its serial', parseSerial)
+    .option(...JSON_OPTION)
+    .action(running(async (serial, options) => await (await import('./certs.ts')).show(serial, options)));
+}
+
+function addHosts(program: Command): void {
+  const hosts = command(program, 'hosts', 'list enrolled hosts')
+    .option('--name <name>', 'only this one')
+    .option('--all', 'also those that were cleared')
+    .option('--limit <number>', 'at most so many', parseLimit, 1000)
+    .option(...JSON_OPTION)
+    .action(running(async (options) => await (await import('./hosts.ts')).hosts(options)));
+  hosts
+    .command('clear')
+    .description('let a name enrol anew, with any key')
+    .argument('<name>', 'a name of the host')
+    .action(
+      running(
+        async (name, _options, self: Command) =>
+          await (await import('./hosts.ts')).clearHost(name, self.optsWithGlobals()),
+      ),
+    );
+}
+
+function addAudit(program: Command): void {
+  command(program, 'audit', 'list decisions, newest first; or verify that none was changed or removed')
+    .option('--verify', 'walk the whole chain')
+    .option('--expect <hash>', 'also demand that this head of an earlier --verify is in it')
+    .option('--action <word>', 'only these, e.g. certificate-issue, host-challenge')
+    .option('--name <name>', 'only those about this host or user')
+    .option('--refused', 'only refusals')
+    .option('--limit <number>', 'at most so many', parseLimit, 50)
+    .option(...JSON_OPTION)
+    .action(running(async (options) => await (await import('./audit.ts')).audit(options)));
+}
+
+function addCheckConfig(program: Command): void {
+  command(program, 'check-config', 'tell everything that is wrong with ca.toml').action(
+    running(async (options) => await (await import('./check-config.ts')).checkConfig(options)),
+  );
+}

@@ -1,0 +1,25 @@
+/** Runs one command: its failure becomes one clear sentence on stderr and exit status 1; what nobody foresaw keeps its stack. */
+import { ConfigError } from '../config/parse.ts';
+import { CommandError } from '../command-error.ts';
+import { SecretError } from '../directory/secrets.ts';
+import { StoreError } from '../store/errors.ts';
+
+export function running<Arguments extends unknown[]>(
+  action: (...args: Arguments) => Promise<void>,
+): (...args: Arguments) => Promise<void> {
+  return async (...args) => {
+    try {
+      await action(...args);
+    } catch (error) {
+      process.exitCode = 1;
+      process.stderr.write(`countersign-ca: ${describe(error)}\n`);
+    }
+  };
+}
+
+function describe(error: unknown): string {
+  const known = [CommandError, ConfigError, SecretError, StoreError].some((kind) => error instanceof kind);
+  if (known && error instanceof Error) return error.message;
+  if (error instanceof Error && error.name === 'ExitPromptError') return 'Stopped at the prompt; nothing was done.';
+  return `an unforeseen failure. Please report it with what follows:\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
+}

@@ -1,0 +1,44 @@
+/** `countersign-ca serve` */
+import pino from 'pino';
+import { parseListenAddress } from '../config/listen-address.ts';
+import { CommandError } from '../command-error.ts';
+import { caLayout } from '../directory/layout.ts';
+import { openConfig } from '../directory/open-config.ts';
+import { type Listening, serve as serveCa } from '../serve/serve.ts';
+import { printJson } from './output.ts';
+import { type PassphraseOptions, readPassphrase } from './passphrase.ts';
+
+export interface ServeCommandOptions extends PassphraseOptions {
+  readonly dir: string;
+  readonly address?: string;
+  readonly json?: boolean;
+}
+
+export async function serve(options: ServeCommandOptions): Promise<void> {
+  const layout = caLayout(options.dir);
+  const read = await openConfig(layout);
+  const listen = options.address === undefined ? read.listen : parseListenAddress(options.address);
+  if (listen === undefined) throw new CommandError('--address must be HOST:PORT, [IPV6]:PORT or :PORT.');
+  const config = { ...read, listen };
+  const log = pino(
+    { level: config.log.level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ dest: 2, sync: false }),
+  );
+  const stopping = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort());
+  const passphrase = await readPassphrase(options);
+  await serveCa({
+    layout,
+    config,
+    passphrase,
+    log,
+    stop: stopping.signal,
+    ready: (listening) => announce(listening, options),
+  });
+  log.flush();
+}
+
+function announce(listening: Listening, { json, dir }: ServeCommandOptions): void {
+  if (json === true) return printJson({ ...listening, pid: process.pid });
+  process.stdout.write(`Serving ${dir} at ${listening.url}\nRoot fingerprint ${listening.rootFingerprint}\n`);
+}

@@ -1,0 +1,28 @@
+/** What the routes work with: everything that was opened at start, and the clock. */
+import type { Fingerprint } from '#openssh/fingerprint.ts';
+import type { Logger } from 'pino';
+import type { Config } from '../config/config.ts';
+import type { ChallengeKeyRing } from '../enrol/challenge-key.ts';
+import type { HostCheck } from '../enrol/host-check.ts';
+import type { CaSigners } from '../issue/issuer.ts';
+import type { Store } from '../store/store.ts';
+import type { TokenKey } from '../token/token-key.ts';
+
+export interface CaContext {
+  readonly config: Config;
+  readonly store: Store;
+  readonly signers: CaSigners;
+  readonly tokenKey: TokenKey;
+  readonly challengeKeys: ChallengeKeyRing;
+  readonly hostCheck: HostCheck;
+  /** Fingerprints of the host CA keys. */
+  readonly hostCas: ReadonlySet<Fingerprint>;
+  readonly rootPem: string;
+  /** Hex SHA-256 of the root's DER. */
+  readonly rootFingerprint: string;
+  /** `host:port` by which clients reach this CA. */
+  readonly authority: string;
+  /** Epoch seconds. */
+  readonly now: () => bigint;
+  readonly log: Logger;
+}

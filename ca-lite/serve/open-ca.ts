@@ -1,0 +1,95 @@
+/** Opens everything that serving needs: configuration, keys, store, resolver. What was opened is closed again when a later step fails. */
+import { readFile } from 'node:fs/promises';
+import type { Logger } from 'pino';
+import { fingerprintOf } from '#openssh/fingerprint.ts';
+import { encodePublicKey } from '#openssh/public-key.ts';
+import { ownAddresses } from '../address/own-addresses.ts';
+import type { Config } from '../config/config.ts';
+import { Dialer } from '../dial-back/dialer.ts';
+import { defaultDialBackCapacity, defaultDialBackLimits } from '../dial-back/limits.ts';
+import type { CaLayout } from '../directory/layout.ts';
+import { authorityOf, storePath } from '../directory/open-config.ts';
+import { readSecret } from '../directory/secrets.ts';
+import { NamedResolver } from '../dns/named-resolver.ts';
+import { type Resolver, defaultDnsLimits } from '../dns/resolver.ts';
+import { SystemResolver } from '../dns/system-resolver.ts';
+import { ChallengeKeyRing } from '../enrol/challenge-key.ts';
+import { HostCheck } from '../enrol/host-check.ts';
+import type { CaContext } from '../http/context.ts';
+import type { CaSigners } from '../issue/issuer.ts';
+import { FileSigner } from '../signer/file-signer.ts';
+import { openSqliteStore } from '../store/sqlite-store.ts';
+import { loadTokenKey } from '../token/token-key.ts';
+import { x509Fingerprint } from '../x509/certificate-authority.ts';
+import { type ServerTls, openServerTls } from './server-tls.ts';
+
+export interface OpenCa extends AsyncDisposable {
+  readonly context: CaContext;
+  readonly tls: ServerTls;
+}
+
+export interface OpenOptions {
+  readonly layout: CaLayout;
+  readonly config: Config;
+  readonly passphrase: Uint8Array;
+  readonly log: Logger;
+  readonly now: () => bigint;
+}
+
+/** @throws SecretError, StoreError, CommandError */
+export async function openCa({ layout, config, passphrase, log, now }: OpenOptions): Promise<OpenCa> {
+  await using stack = new AsyncDisposableStack();
+  const store = stack.use(await openSqliteStore({ path: storePath(layout, config), role: 'server' }));
+  const rootPem = await readFile(layout.rootCertificate, 'utf8');
+  const intermediate = {
+    certificatePem: await readFile(layout.intermediateCertificate, 'utf8'),
+    privateKey: await readSecret(layout, 'intermediate', passphrase),
+  };
+  const serverKey = await readSecret(layout, 'server', passphrase);
+  const { dnsNames } = config;
+  const tls = await openServerTls({ layout, dnsNames, intermediate, serverKey }, new Date(Number(now()) * 1000));
+  const signers = await openSigners(layout, passphrase, stack);
+  const context: CaContext = {
+    config,
+    store,
+    signers,
+    tokenKey: await loadTokenKey(await readSecret(layout, 'token', passphrase)),
+    challengeKeys: new ChallengeKeyRing(signers.host),
+    hostCheck: new HostCheck({
+      policy: config.enrolment,
+      resolver: resolverOf(config),
+      dialer: dialerOf(config),
+      ownAddresses,
+    }),
+    hostCas: new Set([fingerprintOf(encodePublicKey(signers.host.publicKey))]),
+    rootPem,
+    rootFingerprint: x509Fingerprint(rootPem),
+    authority: authorityOf(config, config.listen.port),
+    now,
+    log,
+  };
+  const opened = stack.move();
+  return { context, tls, [Symbol.asyncDispose]: async () => await opened.disposeAsync() };
+}
+
+async function openSigners(layout: CaLayout, passphrase: Uint8Array, stack: AsyncDisposableStack): Promise<CaSigners> {
+  const host = stack.use(new FileSigner(await readSecret(layout, 'ssh_host_ca', passphrase)));
+  const user = stack.use(new FileSigner(await readSecret(layout, 'ssh_user_ca', passphrase)));
+  return { host, user };
+}
+
+function resolverOf({ dns }: Config): Resolver {
+  const limits = { ...defaultDnsLimits, timeoutMilliseconds: dns.timeoutSeconds * 1000 };
+  return dns.servers.length === 0 ? new SystemResolver(limits) : new NamedResolver(dns.servers, limits);
+}
+
+function dialerOf({ dialBack }: Config): Dialer {
+  const totalMilliseconds = dialBack.timeoutSeconds * 1000;
+  const limits = { ...defaultDialBackLimits, totalMilliseconds };
+  return new Dialer(limits, {
+    ...defaultDialBackCapacity,
+    total: { ...defaultDialBackCapacity.total, running: dialBack.concurrent },
+    requester: { ...defaultDialBackCapacity.requester, running: dialBack.concurrentPerRequester },
+    target: { ...defaultDialBackCapacity.target, running: dialBack.concurrentPerTarget },
+  });
+}

@@ -1,0 +1,63 @@
+/** `countersign-ca serve`: opens the CA, listens, and on SIGTERM or SIGINT lets requests in flight finish before it closes the store. */
+import { once } from 'node:events';
+import type { Server as HttpsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { Logger } from 'pino';
+import { CommandError } from '../command-error.ts';
+import type { Config } from '../config/config.ts';
+import type { CaLayout } from '../directory/layout.ts';
+import { authorityOf } from '../directory/open-config.ts';
+import { createServer } from '../http/server.ts';
+import type { CaServer } from '../http/typed-server.ts';
+import { closeUnfinishedIntents, startHousekeeping } from './housekeeping.ts';
+import { openCa } from './open-ca.ts';
+
+export interface ServeOptions {
+  readonly layout: CaLayout;
+  readonly config: Config;
+  readonly passphrase: Uint8Array;
+  readonly log: Logger;
+  /** Ends serving, gracefully. */
+  readonly stop: AbortSignal;
+  /** Called once requests are answered. */
+  readonly ready: (listening: Listening) => void;
+}
+
+export interface Listening {
+  readonly url: string;
+  readonly port: number;
+  readonly rootFingerprint: string;
+}
+
+/** Resolves when everything is closed. @throws CommandError when it cannot listen, and what `openCa` throws */
+export async function serve({ layout, config, passphrase, log, stop, ready }: ServeOptions): Promise<void> {
+  const now = (): bigint => BigInt(Math.floor(Date.now() / 1000));
+  await using ca = await openCa({ layout, config, passphrase, log, now });
+  passphrase.fill(0);
+  const closed = await closeUnfinishedIntents(ca.context.store, now());
+  if (closed > 0)
+    log.warn({ closed }, 'issuances that were cut off by a crash were closed; none of them had left the CA');
+  if (config.enrolment.allowLoopback) log.warn('enrolment.insecure_allow_loopback is on: for development only');
+  const context = { ...ca.context };
+  const server = await createServer(context, ca.tls.material);
+  await listen(server, config);
+  using _housekeeping = startHousekeeping(context, ca.tls, (material) => (server.server as HttpsServer).setSecureContext(material));
+  const { port: bound } = server.server.address() as AddressInfo;
+  context.authority = authorityOf(config, bound);
+  ready({ url: `https://${context.authority}`, port: bound, rootFingerprint: context.rootFingerprint });
+  if (!stop.aborted) await once(stop, 'abort');
+  log.info('stopping: requests in flight finish first');
+  await server.close();
+}
+
+/** Without a host: every address of the machine, IPv6 and IPv4, or IPv4 alone where the kernel has no IPv6. */
+async function listen(server: CaServer, { listen: { host, port } }: Config): Promise<void> {
+  try {
+    await server.listen({ host: host ?? '::', port });
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+    if (host === undefined && code === 'EAFNOSUPPORT') return void (await server.listen({ host: '0.0.0.0', port }));
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new CommandError(`The CA cannot listen: ${why}. Set another address in ca.toml, or stop what has it.`, { cause });
+  }
+}
