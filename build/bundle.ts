@@ -9,7 +9,7 @@ import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { build as esbuild, type Metafile, type Plugin } from 'esbuild';
 
-/** `module` for programs, so that they may await at the top; `script` for worker threads, which run as text. */
+/** `module` for programs, so that they may await at the top; `script` for worker threads, which run as text and may not. */
 export type BundleKind = 'module' | 'script';
 
 /** A bundle that would look for a file or package at run time. */
@@ -42,7 +42,7 @@ export async function bundle(entry: string, kind: BundleKind): Promise<string> {
     sourcemap: false,
     platform: 'node',
     target: 'node26',
-    format: kind === 'module' ? 'esm' : 'cjs',
+    format: kind === 'module' ? 'esm' : 'iife',
     banner: { js: commonJsScope },
     legalComments: 'none',
     logLevel: 'warning',

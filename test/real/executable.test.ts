@@ -23,12 +23,10 @@ describe.each(executables)('$name', ({ name }) => {
   const run = (args: string[], env: Record<string, string> = {}) =>
     execa(join(dist, name), args, { cwd: emptyDirectory, env, extendEnv: false, stdin: 'ignore', reject: false });
 
-  test('prints the version of package.json and nothing else', async () => {
-    expect(await run(['--version'])).toMatchObject({
-      exitCode: 0,
-      stdout: expect.stringContaining(version),
-      stderr: '',
-    });
+  test('prints the version of package.json', async () => {
+    const { exitCode, stdout, stderr } = await run(['--version']);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+    expect(stdout).toContain(version);
   });
 
   test('prints help', async () => {
