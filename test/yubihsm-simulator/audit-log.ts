@@ -4,7 +4,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { short, word } from './cursor.ts';
-import { commandNumber, Refusal } from './numbers.ts';
+import { auditable, commandNumber, Refusal } from './numbers.ts';
 
 export const logCapacity = 62;
 
@@ -48,7 +48,7 @@ export class AuditLog {
   /** The state after a reset of the device. Firmware before 2.3.1 logs every command by default. */
   static afterReset(logsByDefault: boolean): AuditLog {
     const log = new AuditLog();
-    for (const number of Object.values(commandNumber)) {
+    for (const number of auditable) {
       log.commandAudit.set(number, logsByDefault && number !== commandNumber.sessionMessage ? 1 : 0);
     }
     const nothing = 0xffff;

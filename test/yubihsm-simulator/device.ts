@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { DeviceChannel } from './channel.ts';
 import type { Handler } from './commands/handler.ts';
+import { hmacCommands } from './commands/hmac-commands.ts';
 import { keyCommands } from './commands/key-commands.ts';
 import { objectCommands } from './commands/object-commands.ts';
 import { optionCommands } from './commands/option-commands.ts';
@@ -65,6 +66,7 @@ export class Device {
     this.#handlers = new Map([
       ...objectCommands,
       ...keyCommands,
+      ...hmacCommands,
       ...wrapCommands,
       ...optionCommands,
       [commandNumber.signSshCertificate, sshCommand(options.reading ?? 'examples')],

@@ -30,7 +30,14 @@ export class Refusal extends Error {
   }
 }
 
-export const types = { opaque: 1, authenticationKey: 2, asymmetricKey: 3, wrapKey: 4, template: 6 } as const;
+export const types = {
+  opaque: 1,
+  authenticationKey: 2,
+  asymmetricKey: 3,
+  wrapKey: 4,
+  hmacKey: 5,
+  template: 6,
+} as const;
 
 export const capability = {
   getOpaque: 0,
@@ -50,6 +57,10 @@ export const capability = {
   setOption: 17,
   getOption: 18,
   getPseudoRandom: 19,
+  putMacKey: 20,
+  generateHmacKey: 21,
+  signHmac: 22,
+  verifyHmac: 23,
   getLogEntries: 24,
   signSshCertificate: 25,
   getTemplate: 26,
@@ -60,6 +71,7 @@ export const capability = {
   deleteAuthenticationKey: 40,
   deleteAsymmetricKey: 41,
   deleteWrapKey: 42,
+  deleteHmacKey: 43,
   deleteTemplate: 44,
   changeAuthenticationKey: 46,
 } as const;
@@ -98,11 +110,15 @@ export const commandNumber = {
   setOption: 0x4f,
   getOption: 0x50,
   getPseudoRandom: 0x51,
+  putHmacKey: 0x52,
+  signHmac: 0x53,
   getPublicKey: 0x54,
   signPss: 0x55,
   signEcdsa: 0x56,
   deleteObject: 0x58,
+  generateHmacKey: 0x5a,
   generateWrapKey: 0x5b,
+  verifyHmac: 0x5c,
   signSshCertificate: 0x5d,
   putTemplate: 0x5e,
   getTemplate: 0x5f,
@@ -112,6 +128,13 @@ export const commandNumber = {
   blink: 0x6b,
   changeAuthenticationKey: 0x6c,
 } as const;
+
+/** Every command whose audit can be set: those above, and those that the simulator does not do. */
+export const auditable: readonly number[] = [
+  ...Object.values(commandNumber),
+  ...[0x0a, 0x49, 0x57, 0x59, 0x60, 0x61, 0x62, 0x63, 0x65, 0x66, 0x68, 0x69],
+  ...[0x6d, 0x6e, 0x6f, 0x70, 0x71, 0x72, 0x73, 0x74, 0x75, 0x76, 0x77],
+].toSorted((a, b) => a - b);
 
 /** Algorithms that the simulator can hold keys of. */
 export const algorithm = {
@@ -133,5 +156,6 @@ export const algorithm = {
 
 /** What GET DEVICE INFO lists: the above, and the signature algorithms that go with them. */
 export const listedAlgorithms = [
-  1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 23, 29, 30, 31, 32, 33, 34, 35, 36, 38, 41, 42, 43, 44, 45, 46,
+  1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 19, 20, 21, 22, 23, 29, 30, 31, 32, 33, 34, 35, 36, 38, 41, 42, 43, 44,
+  45, 46,
 ];

@@ -90,6 +90,8 @@ export function deleteCapability(type: number): CapabilityName {
       return 'deleteAsymmetricKey';
     case types.wrapKey:
       return 'deleteWrapKey';
+    case types.hmacKey:
+      return 'deleteHmacKey';
     case types.template:
       return 'deleteTemplate';
     default:
