@@ -35,8 +35,3 @@ export function missingFor(purpose: Purpose, isThere: (program: string) => boole
     packages: [...new Set(missing.map(({ debianPackage }) => debianPackage))],
   };
 }
-
-/** What a person types to install the packages, and what a log says was done. */
-export function installCommand(packages: readonly string[]): string {
-  return `sudo apt-get install --yes --no-install-recommends ${packages.join(' ')}`;
-}

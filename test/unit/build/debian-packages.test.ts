@@ -1,6 +1,6 @@
 /** What set-up asks for when programs are missing. */
 import { expect, test } from 'vitest';
-import { installCommand, missingFor, neededPrograms } from '#build/debian-packages.ts';
+import { missingFor, neededPrograms } from '#build/debian-packages.ts';
 
 test('where everything is there, nothing is asked for', () => {
   expect(missingFor('test', () => true)).toEqual({ programs: [], packages: [] });
@@ -18,10 +18,4 @@ test('the demo asks for fewer than the tests', () => {
   expect(forTests).toEqual(neededPrograms.map(({ program }) => program));
   expect(forTests).toEqual(expect.arrayContaining(forDemo));
   expect(forDemo.length).toBeLessThan(forTests.length);
-});
-
-test('the command names the packages and installs no others on the side', () => {
-  expect(installCommand(['openssh-server', 'curl'])).toBe(
-    'sudo apt-get install --yes --no-install-recommends openssh-server curl',
-  );
 });
