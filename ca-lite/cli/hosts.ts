@@ -1,5 +1,6 @@
 /** `countersign-ca hosts` and `countersign-ca hosts clear NAME`: who is enrolled, and letting a name enrol anew. */
 import { userInfo } from 'node:os';
+import type { Command } from 'commander';
 import { CommandError } from '../command-error.ts';
 import { caLayout } from '../directory/layout.ts';
 import { openConfig, storePath } from '../directory/open-config.ts';
@@ -38,10 +39,9 @@ export async function hosts(options: HostsOptions): Promise<void> {
   printTable(['NAME', 'ADDRESS', 'STATE', 'KEY', 'SERIAL', 'LAST CERTIFICATE'], rows, 'No hosts are enrolled.');
 }
 
-export async function clearHost(
-  name: string,
-  { dir, json }: { readonly dir: string; readonly json?: boolean },
-): Promise<void> {
+/** @param command as commander hands it over: `--dir` and `--json` belong to the command above it */
+export async function clearHost(name: string, _options: object, command: Command): Promise<void> {
+  const { dir, json } = command.optsWithGlobals<Pick<HostsOptions, 'dir' | 'json'>>();
   const layout = caLayout(dir);
   await using store = await openSqliteStore({
     path: storePath(layout, await openConfig(layout)),

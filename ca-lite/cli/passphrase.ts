@@ -21,7 +21,7 @@ export async function readPassphrase(options: PassphraseOptions, { confirm = fal
     throw new CommandError(
       'A passphrase is needed and there is no terminal to ask at. Give --passphrase-file or --passphrase-fd.',
     );
-  return await fromPrompt(confirm);
+  return fromPrompt(confirm);
 }
 
 function fromSource(source: string | number, name: string): Uint8Array {

@@ -52,7 +52,7 @@ function addInit(program: Command): void {
     .option('--ssh-user-key <file>', 'bring your own SSH user CA key');
   addPassphraseOptions(init)
     .option(...JSON_OPTION)
-    .action(running(async (options) => await (await import('./init.ts')).init(options)));
+    .action(running(async () => (await import('./init.ts')).init));
 }
 
 function addServe(program: Command): void {
@@ -61,7 +61,7 @@ function addServe(program: Command): void {
   )
     .option('--address <[host]:port>', 'listen here instead of where ca.toml says')
     .option('--json', 'print one JSON object when ready')
-    .action(running(async (options) => await (await import('./serve.ts')).serve(options)));
+    .action(running(async () => (await import('./serve.ts')).serve));
 }
 
 function addToken(program: Command): void {
@@ -87,7 +87,7 @@ function addToken(program: Command): void {
     .option('--for <duration>', 'lifetime of the token, at most 1h', parseDurationOption, '5m');
   addPassphraseOptions(token)
     .option(...JSON_OPTION)
-    .action(running(async (options) => await (await import('./token.ts')).token(options)));
+    .action(running(async () => (await import('./token.ts')).token));
 }
 
 function addCerts(program: Command): void {
@@ -98,14 +98,14 @@ function addCerts(program: Command): void {
     .option('--valid', 'only those valid now')
     .option('--limit <number>', 'at most so many', parseLimit, 100)
     .option(...JSON_OPTION)
-    .action(running(async (options) => await (await import('./certs.ts')).certs(options)));
+    .action(running(async () => (await import('./certs.ts')).certs));
 }
 
 function addShow(program: Command): void {
   command(program, 'show', 'show one certificate')
     .argument('<serial>', 'its serial', parseSerial)
     .option(...JSON_OPTION)
-    .action(running(async (serial, options) => await (await import('./certs.ts')).show(serial, options)));
+    .action(running(async () => (await import('./certs.ts')).show));
 }
 
 function addHosts(program: Command): void {
@@ -114,17 +114,12 @@ function addHosts(program: Command): void {
     .option('--all', 'also those that were cleared')
     .option('--limit <number>', 'at most so many', parseLimit, 1000)
     .option(...JSON_OPTION)
-    .action(running(async (options) => await (await import('./hosts.ts')).hosts(options)));
+    .action(running(async () => (await import('./hosts.ts')).hosts));
   hosts
     .command('clear')
     .description('let a name enrol anew, with any key')
     .argument('<name>', 'a name of the host')
-    .action(
-      running(
-        async (name, _options, self: Command) =>
-          await (await import('./hosts.ts')).clearHost(name, self.optsWithGlobals()),
-      ),
-    );
+    .action(running(async () => (await import('./hosts.ts')).clearHost));
 }
 
 function addAudit(program: Command): void {
@@ -136,11 +131,11 @@ function addAudit(program: Command): void {
     .option('--refused', 'only refusals')
     .option('--limit <number>', 'at most so many', parseLimit, 50)
     .option(...JSON_OPTION)
-    .action(running(async (options) => await (await import('./audit.ts')).audit(options)));
+    .action(running(async () => (await import('./audit.ts')).audit));
 }
 
 function addCheckConfig(program: Command): void {
   command(program, 'check-config', 'tell everything that is wrong with ca.toml').action(
-    running(async (options) => await (await import('./check-config.ts')).checkConfig(options)),
+    running(async () => (await import('./check-config.ts')).checkConfig),
   );
 }

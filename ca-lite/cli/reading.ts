@@ -7,7 +7,7 @@ import type { StoreReader } from '../store/store.ts';
 
 export async function openReader(directory: string): Promise<StoreReader> {
   const layout = caLayout(directory);
-  return await openSqliteReader(storePath(layout, await openConfig(layout)));
+  return openSqliteReader(storePath(layout, await openConfig(layout)));
 }
 
 /** Up to `limit` items of a listing that comes in pages. */

@@ -4,12 +4,17 @@ import { CommandError } from '../command-error.ts';
 import { SecretError } from '../directory/secrets.ts';
 import { StoreError } from '../store/errors.ts';
 
-export function running<Arguments extends unknown[]>(
-  action: (...args: Arguments) => Promise<void>,
-): (...args: Arguments) => Promise<void> {
+/**
+ * The action of a command whose code is loaded when it runs. The types of the arguments are those of the loaded function:
+ * commander checked them against the declared arguments and options.
+ */
+export function running(
+  load: () => Promise<(...args: never[]) => Promise<void>>,
+): (...args: unknown[]) => Promise<void> {
   return async (...args) => {
     try {
-      await action(...args);
+      const action = await load();
+      await action(...(args as never[]));
     } catch (error) {
       process.exitCode = 1;
       process.stderr.write(`countersign-ca: ${describe(error)}\n`);

@@ -75,7 +75,7 @@ export class ChallengeKeyRing {
     const key = await known?.catch(() => undefined);
     if (key !== undefined && isFresh(key, now)) return key;
     if (this.#current === known) this.#current = createChallengeKey(this.#hostCa, now);
-    return await (this.#current ?? createChallengeKey(this.#hostCa, now));
+    return this.#current ?? createChallengeKey(this.#hostCa, now);
   }
 }
 

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { SecureContextOptions } from 'node:tls';
 import swagger from '@fastify/swagger';
-import fastify, { type FastifyBaseLogger, type FastifyRequest } from 'fastify';
+import fastify, { type FastifyRequest, LogController } from 'fastify';
 import { ApiErrorBody, isApiErrorCode } from '#protocol/api-error.ts';
 import { version } from '#protocol/version.ts';
 import type { CaContext } from './context.ts';
@@ -28,8 +28,9 @@ const MAX_CONNECTIONS = 10_000;
 export async function createServer(context: CaContext, tls: SecureContextOptions): Promise<CaServer> {
   const server = fastify({
     https: { ...tls, minVersion: 'TLSv1.2' },
-    loggerInstance: context.log as FastifyBaseLogger,
-    disableRequestLogging: true, // the audit log has the decisions, the metrics have the counts
+    loggerInstance: context.log,
+    // The audit log has the decisions, the metrics have the counts.
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_TIMEOUT_MS,
     connectionTimeout: REQUEST_TIMEOUT_MS,

@@ -125,7 +125,7 @@ async function makeSshKeys({
   passphrase,
 }: CaWishes): Promise<{ host: KeyObject; user: KeyObject }> {
   const make = async (file: string | undefined): Promise<KeyObject> =>
-    file === undefined ? await generateCaKey(keyType) : await importCaKey(file, passphrase);
+    file === undefined ? generateCaKey(keyType) : importCaKey(file, passphrase);
   const [host, user] = [await make(hostKeyFile), await make(userKeyFile)];
   const [hostBlob, userBlob] = [host, user].map((key) => encodePublicKey(publicKeyFromObject(key)));
   if (hostBlob !== undefined && userBlob !== undefined && equalBytes(hostBlob, userBlob)) {

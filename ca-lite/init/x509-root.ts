@@ -36,7 +36,7 @@ export async function importRoot(
 }
 
 async function readText(path: string): Promise<string> {
-  return await readFile(path, 'utf8').catch((cause: unknown) => {
+  return readFile(path, 'utf8').catch((cause: unknown) => {
     throw new CommandError(`${path} cannot be read.`, { cause });
   });
 }

@@ -3,7 +3,13 @@
  * nothing that is refused here was ever signed. The token alone names type, key ID and principals; a request may only agree.
  */
 import { decodeBase64 } from '#openssh/base64.ts';
-import { type CertificateFields, type CertificateOption, type CertificateType, encodeToBeSigned, flagOption } from '#openssh/certificate.ts';
+import {
+  type CertificateFields,
+  type CertificateOption,
+  type CertificateType,
+  encodeToBeSigned,
+  flagOption,
+} from '#openssh/certificate.ts';
 import { type Fingerprint, fingerprintOf } from '#openssh/fingerprint.ts';
 import { FormatError } from '#openssh/format-error.ts';
 import { type PublicKey, decodePublicKey, publicKeyObject } from '#openssh/public-key.ts';
@@ -42,7 +48,11 @@ const userExtensions: readonly CertificateOption[] = [
 
 type SshClaims = OneTimeTokenClaims['step']['ssh'];
 
-export function planCertificate(claims: OneTimeTokenClaims, request: SshSignRequest, inputs: PlanInputs): CertificatePlan | Refusal {
+export function planCertificate(
+  claims: OneTimeTokenClaims,
+  request: SshSignRequest,
+  inputs: PlanInputs,
+): CertificatePlan | Refusal {
   const key = decideKey(request.publicKey, claims, inputs.policy);
   if (isRefusal(key)) return key;
   const ssh = claims.step.ssh;
@@ -101,8 +111,12 @@ function findDisagreement(ssh: SshClaims, request: SshSignRequest, { policy }: P
     return refuse('principal-not-allowed', 'The request names a principal that the token does not cover.');
   }
   if (findPrincipalFault(ssh.certType, ssh.principals, policy) === undefined) return undefined;
-  const where = ssh.certType === 'host' ? 'enrolment.names and certificates.host_principals' : 'certificates.user_principals';
-  return refuse('principal-not-allowed', `A principal is not, or no longer, allowed by the policy of this CA (${where} in ca.toml).`);
+  const where =
+    ssh.certType === 'host' ? 'enrolment.names and certificates.host_principals' : 'certificates.user_principals';
+  return refuse(
+    'principal-not-allowed',
+    `A principal is not, or no longer, allowed by the policy of this CA (${where} in ca.toml).`,
+  );
 }
 
 /** Token and request must agree where both say something; what neither says is the default (step-wire 2.2). */

@@ -61,14 +61,20 @@ export async function issueCertificate(
   return { certificate };
 }
 
-async function signOrAbandon(plan: CertificatePlan, context: IssuanceContext, signer: Signer, store: Store): Promise<Uint8Array> {
+async function signOrAbandon(
+  plan: CertificatePlan,
+  context: IssuanceContext,
+  signer: Signer,
+  store: Store,
+): Promise<Uint8Array> {
   try {
     const { signal } = context;
     const options = signal === undefined ? {} : { signal };
     const signature = await signer.sign(plan.toBeSigned, { priority: plan.fields.type, ...options });
     const certificate = assembleCertificate(plan.toBeSigned, signature);
     // What leaves must read back as what was decided; the signature itself was verified by the signer.
-    if (!equalBytes(decodeCertificate(certificate).signedBytes, plan.toBeSigned)) throw new Error('the certificate does not read back');
+    if (!equalBytes(decodeCertificate(certificate).signedBytes, plan.toBeSigned))
+      throw new Error('the certificate does not read back');
     return certificate;
   } catch (error) {
     const audit = noteOf('certificate-abandon', plan, context);
@@ -82,7 +88,15 @@ function noteOf(action: string, { fields, keyFingerprint }: CertificatePlan, con
   return {
     time: now,
     action,
-    subject: { type: fields.type, name: fields.keyId, serial: fields.serial, keyFingerprint, provisioner, requester, requestId },
+    subject: {
+      type: fields.type,
+      name: fields.keyId,
+      serial: fields.serial,
+      keyFingerprint,
+      provisioner,
+      requester,
+      requestId,
+    },
     details: {
       principals: [...fields.principals],
       validAfter: String(fields.validAfter),
@@ -111,6 +125,12 @@ function refusalOfIntent(refusal: IntentRefusal, host: HostBinding | null): Refu
 export function refusalOfHost(refusal: 'host-already-enrolled' | 'name-held-by-another-key', name: string): Refusal {
   const clear = `an administrator can allow a new enrolment with: countersign-ca hosts clear ${name}`;
   return refusal === 'host-already-enrolled'
-    ? refuse('already-enrolled', `This host key is already enrolled from one of these addresses. If its certificate was lost, ${clear}`)
-    : refuse('name-held-by-another-key', `${name} is enrolled with another host key. If the host was set up anew, ${clear}`);
+    ? refuse(
+        'already-enrolled',
+        `This host key is already enrolled from one of these addresses. If its certificate was lost, ${clear}`,
+      )
+    : refuse(
+        'name-held-by-another-key',
+        `${name} is enrolled with another host key. If the host was set up anew, ${clear}`,
+      );
 }

@@ -69,7 +69,7 @@ export async function openCa({ layout, config, passphrase, log, now }: OpenOptio
     log,
   };
   const opened = stack.move();
-  return { context, tls, [Symbol.asyncDispose]: async () => await opened.disposeAsync() };
+  return { context, tls, [Symbol.asyncDispose]: async () => opened.disposeAsync() };
 }
 
 async function openSigners(layout: CaLayout, passphrase: Uint8Array, stack: AsyncDisposableStack): Promise<CaSigners> {

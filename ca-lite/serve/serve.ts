@@ -41,7 +41,9 @@ export async function serve({ layout, config, passphrase, log, stop, ready }: Se
   const context = { ...ca.context };
   const server = await createServer(context, ca.tls.material);
   await listen(server, config);
-  using _housekeeping = startHousekeeping(context, ca.tls, (material) => (server.server as HttpsServer).setSecureContext(material));
+  using _housekeeping = startHousekeeping(context, ca.tls, (material) =>
+    (server.server as HttpsServer).setSecureContext(material),
+  );
   const { port: bound } = server.server.address() as AddressInfo;
   context.authority = authorityOf(config, bound);
   ready({ url: `https://${context.authority}`, port: bound, rootFingerprint: context.rootFingerprint });
@@ -58,6 +60,8 @@ async function listen(server: CaServer, { listen: { host, port } }: Config): Pro
     const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
     if (host === undefined && code === 'EAFNOSUPPORT') return void (await server.listen({ host: '0.0.0.0', port }));
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new CommandError(`The CA cannot listen: ${why}. Set another address in ca.toml, or stop what has it.`, { cause });
+    throw new CommandError(`The CA cannot listen: ${why}. Set another address in ca.toml, or stop what has it.`, {
+      cause,
+    });
   }
 }

@@ -26,7 +26,7 @@ export interface TlsParts {
 
 export async function openServerTls(parts: TlsParts, now: Date): Promise<ServerTls> {
   const { layout, dnsNames, intermediate, serverKey } = parts;
-  const key = serverKey.export({ format: 'pem', type: 'pkcs8' }).toString();
+  const key = serverKey.export({ format: 'pem', type: 'pkcs8' });
   let pem = await readFile(layout.serverCertificate, 'utf8').catch(() => '');
   const material = (): TlsMaterial => ({ key, cert: `${pem.trim()}\n${intermediate.certificatePem.trim()}\n` });
   const renew = async (at: Date): Promise<TlsMaterial | undefined> => {

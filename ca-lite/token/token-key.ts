@@ -40,7 +40,7 @@ export async function loadTokenKey(privateKey: KeyObject): Promise<TokenKey> {
     publicJwk: { use: 'sig', alg: 'ES256', kid: keyId, ...jwk },
     sign: (claims) =>
       new SignJWT({ ...claims }).setProtectedHeader({ alg: 'ES256', typ: 'JWT', kid: keyId }).sign(privateKey),
-    verify: async (token, expected) => await verify(token, publicKey, expected),
+    verify: async (token, expected) => verify(token, publicKey, expected),
   };
 }
 

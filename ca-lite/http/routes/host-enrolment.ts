@@ -65,7 +65,7 @@ async function giveToken(
     await context.store.appendAudit([{ ...statement, subject: { type: 'host', ...subject, ...origin } }]);
     return proven;
   }
-  return await recordToken(proven, origin, context);
+  return recordToken(proven, origin, context);
 }
 
 interface ProvenEnrolment {

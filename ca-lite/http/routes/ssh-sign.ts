@@ -30,7 +30,7 @@ async function sign(
   const now = context.now();
   const issuers = [ENROLMENT_PROVISIONER, ADMIN_PROVISIONER];
   const claims = await context.tokenKey.verify(body.ott, { issuers, dnsNames: context.config.dnsNames, now });
-  if (isRefusal(claims)) return await audited(claims, undefined, origin, context, now);
+  if (isRefusal(claims)) return audited(claims, undefined, origin, context, now);
   const plan = planCertificate(claims, body, {
     policy: context.config,
     now,
@@ -38,10 +38,10 @@ async function sign(
     nonce: randomBytes(32),
     caKey: (type) => context.signers[type].publicKey,
   });
-  if (isRefusal(plan)) return await audited(plan, claims, origin, context, now);
+  if (isRefusal(plan)) return audited(plan, claims, origin, context, now);
   const token = { id: claims.jti, expiresAt: BigInt(claims.exp), recorded: true };
   const host = bindingOf(claims, plan.keyFingerprint);
-  return await issueCertificate(plan, { token, host, provisioner: claims.iss, ...origin, now }, context);
+  return issueCertificate(plan, { token, host, provisioner: claims.iss, ...origin, now }, context);
 }
 
 /** What trust on first use binds: only an enrolment has it. */
