@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { systemErrorCode } from '../failure.ts';
+import { systemErrorCode, systemErrorReason } from '../failure.ts';
 import { type AgentArguments, type AgentInvocation, interpretArguments } from './agent-arguments.ts';
-import { type AgentConfig, parseAgentConfig } from './agent-config.ts';
+import type { AgentConfig } from './agent-config.ts';
 import { AgentFailure } from './agent-failure.ts';
 import { reportToParent, startInBackground } from './background.ts';
 import { closeDebuggerDoor, endSignal } from './end-signal.ts';
@@ -58,7 +58,7 @@ async function serveInForeground(invocation: AgentInvocation, options: AgentArgu
   const isDaemon = invocation.mode === 'daemon';
   const socket = isDaemon ? defaultSocketPath() : resolve(invocation.socket ?? defaultSocketPath());
   if (isDaemon) preparePrivateDirectory(dirname(socket));
-  await using running = await startAgent(agentOptions(invocation, options, socket));
+  await using running = await startAgent(await agentOptions(invocation, options, socket));
   const ended = endSignal(running.agent);
   process.stdout.write(formatVariables(invocation.shell, socket));
   await ended;
@@ -69,7 +69,7 @@ async function serveAsChild(invocation: AgentInvocation, options: AgentArguments
   using directory = invocation.socket === undefined ? makeTemporarySocketDirectory() : undefined;
   const socket = invocation.socket ?? join(directory?.path ?? '', `agent.${process.pid}`);
   try {
-    await using running = await startAgent(agentOptions(invocation, options, socket));
+    await using running = await startAgent(await agentOptions(invocation, options, socket));
     const ended = endSignal(running.agent, options.parentPid === undefined ? undefined : Number(options.parentPid));
     reportToParent({ socket });
     await ended;
@@ -81,8 +81,12 @@ async function serveAsChild(invocation: AgentInvocation, options: AgentArguments
   return 0;
 }
 
-function agentOptions(invocation: AgentInvocation, options: AgentArguments, socket: string): AgentOptions {
-  const config = readConfig(invocation, options);
+async function agentOptions(
+  invocation: AgentInvocation,
+  options: AgentArguments,
+  socket: string,
+): Promise<AgentOptions> {
+  const config = await readConfig(invocation, options);
   const former = process.env['SSH_AUTH_SOCK'];
   const isOther = former !== undefined && former !== '' && resolve(former) !== socket;
   const formerAgent = invocation.usesFormerAgent && isOther ? [{ name: 'former', socket: former }] : [];
@@ -100,17 +104,25 @@ function agentOptions(invocation: AgentInvocation, options: AgentArguments, sock
 }
 
 /** The file is read for the daemon, and wherever it is named; a stand-in for ssh-agent has no file. */
-function readConfig(invocation: AgentInvocation, options: AgentArguments): AgentConfig {
+async function readConfig(invocation: AgentInvocation, options: AgentArguments): Promise<AgentConfig> {
   const none: AgentConfig = { upstreams: [], choose: [] };
   if (options.config === undefined && invocation.mode !== 'daemon') return none;
   const base = process.env['XDG_CONFIG_HOME'] ?? join(homedir(), '.config');
   const path = options.config ?? join(base, 'countersign', 'agent.toml');
+  const text = readText(path);
+  if (text === undefined && options.config === undefined) return none;
+  if (text === undefined) throw new AgentFailure('agent-config', `${path} does not exist`);
+  const { parseAgentConfig } = await import('./agent-config.ts'); // an agent without a file does not pay for its parser
+  return parseAgentConfig(text, path);
+}
+
+/** Undefined when there is no such file. */
+function readText(path: string): string | undefined {
   try {
-    return parseAgentConfig(readFileSync(path, 'utf8'), path);
-  } catch (error) {
-    if (options.config === undefined && systemErrorCode(error) === 'ENOENT') return none;
-    if (error instanceof AgentFailure) throw error;
-    throw new AgentFailure('agent-config', `${path} could not be read`, { cause: error });
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    if (systemErrorCode(cause) === 'ENOENT') return undefined;
+    throw new AgentFailure('agent-config', `${path} could not be read: ${systemErrorReason(cause)}`, { cause });
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * Which identities a login to one host is offered, and in which order: a server counts each offered key as a failed attempt
  * and hangs up after a few (`MaxAuthTries`, 6 by default).
- * A connection bound for authentication gets first what that host took before, then certificates, then the rest; expired
+ * A connection bound for authentication gets first what that host took before, then the rest in plain order; expired
  * certificates not at all. Rules of the user narrow it further. Other connections get everything in plain order.
  */
 import type { ListedIdentity } from '#openssh/agent-reply.ts';
@@ -22,9 +22,8 @@ export interface ChoiceRule {
 }
 
 export interface Candidate extends ListedIdentity {
-  /** Fingerprint of the key, when it is known without parsing. */
-  readonly fingerprint?: Fingerprint;
-  readonly isCertificate: boolean;
+  /** Of the key, also for a certificate; undefined for kinds of key that we do not know. */
+  readonly fingerprint?: Fingerprint | undefined;
   readonly wasExpired: boolean;
 }
 
@@ -54,7 +53,7 @@ export class IdentityChoice {
     const rule = this.#rules.find((each) => isRuleFor(each, last));
     const named = rule === undefined ? valid : valid.filter((each) => isNamed(each, rule.identities));
     const accepted = this.#accepted.get(hostFingerprint(last));
-    const rank = (each: Candidate): number => (identityId(each.blob) === accepted ? 0 : each.isCertificate ? 1 : 2);
+    const rank = (each: Candidate): number => (identityId(each.blob) === accepted ? 0 : 1);
     return named.toSorted((a, b) => rank(a) - rank(b)).slice(0, rule === undefined ? this.#maxOffered : undefined);
   }
 }

@@ -1,7 +1,10 @@
 /** Decides what a client sees when it lists identities (RFC 9987 section 5.4). */
 import { type ListedIdentity, encodeIdentities } from '#openssh/agent-reply.ts';
-import { keyTypeOfCertificateType } from '#openssh/key-type.ts';
-import { fingerprintOf } from '#openssh/fingerprint.ts';
+import { decodeCertificate } from '#openssh/certificate.ts';
+import { type Fingerprint, fingerprintOf } from '#openssh/fingerprint.ts';
+import { FormatError } from '#openssh/format-error.ts';
+import { MAX_ALGORITHM_NAME_LENGTH, keyTypeOfCertificateType } from '#openssh/key-type.ts';
+import { encodePublicKey } from '#openssh/public-key.ts';
 import { WireReader } from '#openssh/wire.ts';
 import type { AgentState, ConnectionState } from './agent-state.ts';
 import { findVisibilityRefusal } from './destination-decision.ts';
@@ -54,7 +57,7 @@ function visibleCandidates(agent: AgentState, connection: ConnectionState, now: 
 
 function candidateOf(identity: Identity): Candidate {
   const { blob, comment, fingerprint, wasExpired } = identity;
-  return { blob, comment, fingerprint, isCertificate: identity.certificate !== undefined, wasExpired };
+  return { blob, comment, fingerprint, wasExpired };
 }
 
 /** Ours first; of two with the same blob only the first. */
@@ -71,18 +74,16 @@ function merged(own: readonly Candidate[], upstream: readonly ListedIdentity[]):
 
 /** Kinds of key that we do not know pass through as they are. */
 function upstreamCandidate(listed: ListedIdentity): Candidate {
-  const isCertificate = isCertificateBlob(listed.blob);
-  return {
-    ...listed,
-    ...(isCertificate ? {} : { fingerprint: fingerprintOf(listed.blob) }),
-    isCertificate,
-    wasExpired: false,
-  };
+  return { ...listed, fingerprint: keyFingerprint(listed.blob), wasExpired: false };
 }
 
-function isCertificateBlob(blob: Uint8Array): boolean {
-  if (blob.length < 4) return false;
-  const length = new WireReader(blob).uint32();
-  const name = new TextDecoder().decode(blob.subarray(4, Math.min(4 + length, 68)));
-  return keyTypeOfCertificateType(name) !== undefined;
+function keyFingerprint(blob: Uint8Array): Fingerprint | undefined {
+  try {
+    const name = new WireReader(blob).text(MAX_ALGORITHM_NAME_LENGTH);
+    if (keyTypeOfCertificateType(name) === undefined) return fingerprintOf(blob);
+    return fingerprintOf(encodePublicKey(decodeCertificate(blob).key));
+  } catch (error) {
+    if (error instanceof FormatError) return undefined;
+    throw error;
+  }
 }
