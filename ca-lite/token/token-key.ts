@@ -78,7 +78,7 @@ function findClaimFault(claims: OneTimeTokenClaims, expected: TokenExpectations)
 function refusalOf(error: unknown): Refusal {
   if (error instanceof errors.JWTExpired)
     return refuse('token-expired', 'The token has expired. Ask for a new one and use it at once.');
-  if (error instanceof errors.JWTClaimValidationFailed && error.claim === 'nbf') {
+  if (error instanceof errors.JWTClaimValidationFailed && error.claim === 'nbf' && error.reason === 'check_failed') {
     return refuse(
       'token-not-yet-valid',
       'The token is not valid yet: the clock of this CA or of the one who made it is wrong.',
