@@ -33,6 +33,30 @@ export function registerAgent(program: Command): void {
     });
 }
 
+/** Commands that talk to the running agent over its control socket. */
+export function registerAgentClients(program: Command): void {
+  program
+    .command('status')
+    .description('show what the agent holds, and what waits for your consent')
+    .option('--socket <path>', 'the agent socket, for another agent than your daemon')
+    .option('--json', 'print the state as JSON')
+    .action(async (options: { socket?: string; json?: boolean }) => {
+      const { runStatus } = await import('./client-commands.ts');
+      await runStatus(options);
+    });
+  program
+    .command('approve')
+    .description('answer a question of the agent; without ID, the only one, or each in turn')
+    .argument('[id]', 'the question, as `status` shows it')
+    .option('--deny', 'say no')
+    .option('--watch', 'stay, and ask for each question as it comes')
+    .option('--socket <path>', 'the agent socket, for another agent than your daemon')
+    .action(async (id: string | undefined, options: { deny?: boolean; watch?: boolean; socket?: string }) => {
+      const { runApprove } = await import('./client-commands.ts');
+      process.exitCode = await runApprove(id, options);
+    });
+}
+
 function hidden(flags: string): Option {
   return new Option(flags).hideHelp();
 }

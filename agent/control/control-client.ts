@@ -1,0 +1,112 @@
+/**
+ * A client of the user agent's control API, for the commands of the terminal. Replies are checked against the schemas:
+ * another program at that socket must not look like an agent.
+ */
+import { existsSync } from 'node:fs';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import type { TSchema, Static } from 'typebox';
+import { Check } from 'typebox/value';
+import { ControlAnswerReply, ControlError, ControlState } from '#protocol/control.ts';
+import { AgentFailure } from '../user/agent-failure.ts';
+import { readableBytes } from '../user/readable-bytes.ts';
+import { controlSocketOf, defaultSocketPath } from '../user/socket-path.ts';
+
+const MAX_REPLY_LENGTH = 4 * 1024 * 1024;
+const REQUEST_TIMEOUT_MS = 10_000;
+
+/**
+ * The control socket of the agent meant: of `agentSocket`, else of the user's daemon, else of the agent in SSH_AUTH_SOCK.
+ * @throws AgentFailure `no-agent`
+ */
+export function findControlSocket(agentSocket: string | undefined, environment = process.env): string {
+  if (agentSocket !== undefined) return controlSocketOf(agentSocket);
+  const candidates = [defaultSocketPath(environment), environment['SSH_AUTH_SOCK'] ?? ''].map(controlSocketOf);
+  const found = candidates.find((each) => existsSync(each));
+  if (found !== undefined) return found;
+  throw new AgentFailure('no-agent', 'no Countersign agent is running', {
+    advice: 'Start one with: countersign agent, or name its socket with --socket.',
+  });
+}
+
+/** @throws AgentFailure */
+export async function fetchState(socket: string): Promise<ControlState> {
+  return send(socket, 'GET', '/v1/state', ControlState);
+}
+
+/** @returns what the answer came to @throws AgentFailure `question-gone` when somebody else answered, or nobody in time */
+export async function answerQuestion(socket: string, id: string, allow: boolean): Promise<'allowed' | 'denied'> {
+  const path = `/v1/questions/${encodeURIComponent(id)}/answer`;
+  return (await send(socket, 'POST', path, ControlAnswerReply, { allow })).outcome;
+}
+
+/** Every state from now on, the first at once. Ends when the agent ends. @throws AgentFailure */
+export async function* watchStates(socket: string, signal?: AbortSignal): AsyncGenerator<ControlState> {
+  const response = await open(socket, 'GET', '/v1/events', undefined, signal);
+  let text = '';
+  for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {
+    text += chunk;
+    if (text.length > MAX_REPLY_LENGTH) throw foreign();
+    const events = text.split('\n\n');
+    text = events.pop() ?? '';
+    for (const event of events) {
+      const data = /^data: (.*)$/m.exec(event)?.[1];
+      if (data !== undefined) yield parse(data, ControlState);
+    }
+  }
+}
+
+async function send<Schema extends TSchema>(
+  socket: string,
+  method: string,
+  path: string,
+  schema: Schema,
+  body?: unknown,
+): Promise<Static<Schema>> {
+  const response = await open(socket, method, path, body, AbortSignal.timeout(REQUEST_TIMEOUT_MS));
+  const text = Buffer.from(await readableBytes(response, MAX_REPLY_LENGTH)).toString('utf8');
+  if (response.statusCode === 200) return parse(text, schema);
+  const { code, message } = parse(text, ControlError);
+  throw new AgentFailure(code === 'question-gone' ? 'question-gone' : 'no-agent', message);
+}
+
+function parse<Schema extends TSchema>(text: string, schema: Schema): Static<Schema> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw foreign(cause);
+  }
+  if (!Check(schema, value)) throw foreign();
+  return value as Static<Schema>;
+}
+
+async function open(
+  socketPath: string,
+  method: string,
+  path: string,
+  body?: unknown,
+  signal?: AbortSignal,
+): Promise<IncomingMessage> {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  const headers = body === undefined ? {} : { 'content-type': 'application/json' };
+  const request = httpRequest(
+    { socketPath, method, path, headers, ...(signal === undefined ? {} : { signal }) },
+    resolve,
+  );
+  request.on('error', reject);
+  request.end(body === undefined ? undefined : JSON.stringify(body));
+  try {
+    return await promise;
+  } catch (cause) {
+    throw new AgentFailure('no-agent', `the agent's control socket ${socketPath} does not answer`, {
+      advice: 'Start an agent with: countersign agent',
+      cause,
+    });
+  }
+}
+
+function foreign(cause?: unknown): AgentFailure {
+  return new AgentFailure('no-agent', 'what answers at the control socket is not a Countersign agent of this version', {
+    cause,
+  });
+}
