@@ -16,8 +16,8 @@ async function main(args: string[]): Promise<number> {
   const files = args.filter((arg) => !arg.startsWith('-') && arg.includes('/'));
   const unitOnly = files.length > 0 && files.every((file) => /^(\.\/)?test\/unit\//.test(file));
   const path = unitOnly ? process.env['PATH'] : await setUp('test');
-  if (!unitOnly) await buildAll();
-  const failures = args.length > 0 ? [] : await checkAll();
+  const failures = unitOnly ? [] : await build();
+  if (args.length === 0) failures.push(...(await checkAll()));
   const { exitCode = 1 } = await execa('vitest', ['run', ...args], {
     cwd: root,
     preferLocal: true,
@@ -28,6 +28,17 @@ async function main(args: string[]): Promise<number> {
   if (exitCode !== 0) failures.push('tests');
   if (failures.length > 0) console.error(`npm test: failed: ${failures.join(', ')}`);
   return failures.length > 0 ? 1 : 0;
+}
+
+/** A broken build does not hide what the checks and the other tests have to say. */
+async function build(): Promise<string[]> {
+  try {
+    await buildAll();
+    return [];
+  } catch (error) {
+    console.error(`build: FAILED: ${error instanceof Error ? error.message : String(error)}`);
+    return ['build'];
+  }
 }
 
 try {
