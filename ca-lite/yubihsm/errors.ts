@@ -18,6 +18,8 @@ export type HsmErrorCode =
   | 'answer-malformed'
   /** The MAC of an answer is wrong: somebody between us and the device changes messages, or the session is mixed up. */
   | 'answer-mac-mismatch'
+  /** The device says that the MAC of our message is wrong: another client has the session's slot, or the message was changed. */
+  | 'message-mac-refused'
   /** The device did not prove that it knows the authentication key: not our device, or a wrong password. */
   | 'not-our-device'
   /** The session ended; the command was not executed. */
@@ -30,8 +32,6 @@ export type HsmErrorCode =
   | 'overloaded'
   /** The device did not come back before the caller's deadline, or the signer is closed. */
   | 'unavailable'
-  /** A signature of the device does not verify with the CA's public key. It was thrown away. */
-  | 'signature-mismatch'
   /** The device's key is not the key that the configuration names. */
   | 'key-mismatch'
   /** The certificate cannot be signed under the template, as far as the template itself tells. */

@@ -14,7 +14,7 @@ export const maxAttempts = 2;
 
 const notExecuted: readonly HsmErrorCode[] = ['session-lost', 'connector-unreachable'];
 const connectionBroke: readonly HsmErrorCode[] = ['outcome-unknown', 'connector-failed', 'connector-no-device'];
-const suspicious: readonly HsmErrorCode[] = ['answer-mac-mismatch', 'answer-malformed', 'device-authentication-failed'];
+const suspicious: readonly HsmErrorCode[] = ['answer-mac-mismatch', 'answer-malformed', 'message-mac-refused'];
 
 /** Says whether a command of this effect may be sent once more after this error. */
 export function mayRepeat(effect: Effect, error: unknown): boolean {
@@ -34,6 +34,7 @@ export function mayRecover(error: unknown): boolean {
     'outcome-unknown',
     'session-lost',
     'answer-mac-mismatch',
+    'message-mac-refused',
     'answer-malformed',
     'device-sessions-full',
     'device-session-failed',

@@ -27,6 +27,7 @@ import { ByteReader, concat, u16 } from './wire.ts';
 const createSession = 0x03;
 const authenticateSession = 0x04;
 const invalidSession = 0x03;
+const authenticationFailed = 0x04;
 /** How long opening, closing and each command may take, when the caller does not say otherwise. */
 const defaultTimeoutMs = 10_000;
 
@@ -80,7 +81,7 @@ export class Session implements AsyncDisposable {
 
   /** True as soon as the session cannot be used any more. */
   get lost(): boolean {
-    return this.#channel === undefined;
+    return this.#channel === undefined && !this.#busy;
   }
 
   /**
@@ -88,8 +89,8 @@ export class Session implements AsyncDisposable {
    * good then; after every other error the session is lost. Throws TypeError when a command is under way.
    */
   async execute<T>(command: Command<T>, signal: AbortSignal = AbortSignal.timeout(defaultTimeoutMs)): Promise<T> {
-    if (this.#channel === undefined) throw new HsmError('session-lost', 'the session with the device has ended');
     if (this.#busy) throw new TypeError('a session does one command at a time');
+    if (this.#channel === undefined) throw new HsmError('session-lost', 'the session with the device has ended');
     if (command.data.length > safeDataNewFirmware) {
       throw new HsmError(
         'message-too-long',
@@ -141,6 +142,9 @@ export class Session implements AsyncDisposable {
 function plainRefusal(code: number, command: Command<unknown>): HsmError {
   if (code === invalidSession) {
     return new HsmError('session-lost', `${command.name}: the device does not know the session any more`);
+  }
+  if (code === authenticationFailed) {
+    return new HsmError('message-mac-refused', `${command.name}: the device does not take the message for authentic`);
   }
   return new HsmDeviceError(code, command.name);
 }

@@ -23,7 +23,6 @@ export function toSignerError(error: unknown, signal?: AbortSignal): unknown {
     const { retryAfterSeconds } = error;
     return new SignerError('signer-overloaded', error.message, { ...options, retryAfterSeconds });
   }
-  if (error.code === 'signature-mismatch') return new SignerError('signature-invalid', error.message, options);
   if (refused.includes(error.code)) return new SignerError('signer-refused', error.message, options);
   if (error.code === 'unavailable' && signal?.aborted) return new SignerError('aborted', error.message, options);
   return new SignerError('signer-unavailable', error.message, options);
