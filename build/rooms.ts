@@ -78,7 +78,7 @@ const randomCrypto =
 /** The one file outside the rooms that code imports: protocol/version.ts takes the version from it. */
 const manifestReaders = ['protocol/version.ts', 'build/', 'test/'];
 
-const vagueName = /(^|[/-])(utils?|helpers?)[./]|(^|\/)(common|misc)[./]/;
+const vagueName = /(^|\/)(utils?|helpers?|common|misc)[./]|-(utils|helpers)[./]/;
 const kebabCase = /^([a-z0-9]+(-[a-z0-9]+)*\/)*[a-z0-9]+(-[a-z0-9]+)*(\.(test|bench|config|d))?\.[cm]?[jt]sx?$/;
 
 /** Judges the whole tree; the order of the result is the order of the files. */
@@ -188,6 +188,7 @@ function packageName(specifier: string): string {
   return specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/');
 }
 
+/** Of what is loaded at run time: two files may name each other's types. */
 function checkCycles(files: readonly SourceFacts[]): Violation[] {
   const edges = new Map(
     files.map(({ path, imports }) => [path, imports.flatMap((entry) => importedPath(path, entry))]),
@@ -200,7 +201,7 @@ function checkCycles(files: readonly SourceFacts[]): Violation[] {
   }));
 }
 
-function importedPath(path: string, { specifier }: Import): string[] {
-  const target = specifier === null ? null : targetPath(path, specifier);
+function importedPath(path: string, { specifier, typeOnly }: Import): string[] {
+  const target = specifier === null || typeOnly ? null : targetPath(path, specifier);
   return target === null ? [] : [target];
 }

@@ -18,6 +18,8 @@ export interface Import {
   specifier: string | null;
   /** Values taken from there, types left out; `*` for the whole module, `default` for its default export. */
   names: string[];
+  /** True where nothing is loaded at run time: `import type`, `export type`. `import { type X }` does load the file. */
+  typeOnly: boolean;
   /** Counted from 1. */
   line: number;
 }
@@ -126,16 +128,19 @@ function* walk(visit: Visit): Generator<Visit> {
 
 function importOf({ node }: Visit, lineOf: (offset: number) => number): Import[] {
   const line = lineOf(node.start);
-  const all = (source: unknown): Import[] => [{ specifier: literal(source), names: ['*'], line }];
+  const all = (source: unknown, typeOnly = isTypeOnly(node)): Import[] => [
+    { specifier: literal(source), names: ['*'], typeOnly, line },
+  ];
   switch (node.type) {
     case 'ImportDeclaration':
     case 'ExportNamedDeclaration':
       if (!node['source']) return [];
-      return [{ specifier: literal(node['source']), names: valuesTaken(node), line }];
+      return [{ specifier: literal(node['source']), names: valuesTaken(node), typeOnly: isTypeOnly(node), line }];
     case 'ExportAllDeclaration':
     case 'ImportExpression':
-    case 'TSImportType':
       return all(node['source']);
+    case 'TSImportType':
+      return all(node['source'], true);
     case 'TSExternalModuleReference':
       return all(node['expression']);
     case 'NewExpression':
@@ -151,9 +156,12 @@ function literal(node: unknown): string | null {
 }
 
 function valuesTaken(declaration: Node): string[] {
-  const isType = (node: Node) => node['importKind'] === 'type' || node['exportKind'] === 'type';
-  if (isType(declaration)) return [];
-  return (declaration['specifiers'] as Node[]).filter((specifier) => !isType(specifier)).map(takenName);
+  if (isTypeOnly(declaration)) return [];
+  return (declaration['specifiers'] as Node[]).filter((specifier) => !isTypeOnly(specifier)).map(takenName);
+}
+
+function isTypeOnly(node: Node): boolean {
+  return node['importKind'] === 'type' || node['exportKind'] === 'type';
 }
 
 function takenName(specifier: Node): string {
