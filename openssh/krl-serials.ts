@@ -189,16 +189,21 @@ export function readSerialSection(type: SectionType, reader: WireReader, into: S
   }
 }
 
-/** Each run of ones becomes one range. */
+/** Each run of ones becomes one range; the byte 0 between runs and 0xff inside one are passed at once. */
 function readBitmap(offset: bigint, magnitude: Uint8Array, into: SerialSetBuilder): void {
-  let start = -1;
+  let start: number | undefined;
   const bits = magnitude.length * 8;
   for (let bit = 0; bit <= bits; bit++) {
-    const isSet = bit < bits && (((magnitude[magnitude.length - 1 - (bit >>> 3)] ?? 0) >>> (bit & 7)) & 1) === 1;
-    if (isSet && start < 0) start = bit;
-    if (isSet || start < 0) continue;
+    const byte = bit < bits ? (magnitude[magnitude.length - 1 - (bit >>> 3)] ?? 0) : 0;
+    if ((bit & 7) === 0 && bit < bits && byte === (start === undefined ? 0 : 0xff)) {
+      bit += 7;
+      continue;
+    }
+    const isSet = ((byte >>> (bit & 7)) & 1) === 1;
+    if (isSet) start ??= bit;
+    if (isSet || start === undefined) continue;
     readInto(into, offset + BigInt(start), offset + BigInt(bit - 1));
-    start = -1;
+    start = undefined;
   }
 }
 

@@ -17,8 +17,9 @@ export const MAX_KRL_LENGTH = 64 * 1024 * 1024;
 const MAX_COMMENT_LENGTH = 4 * 1024;
 const MAX_KEY_ID_LENGTH = 16 * 1024;
 const MAX_EXTENSION_NAME_LENGTH = 1024;
-/** Key IDs, keys, fingerprints and CAs together: the bound on how many small objects a KRL makes us hold, some 50 MB. */
+/** Key IDs, keys and fingerprints together: the bound on how many small objects a KRL makes us hold, some 50 MB. */
 const MAX_ENTRIES = 256 * 1024;
+const MAX_CAS = 1024;
 
 const magic = new TextEncoder().encode('SSHKRL\n\0');
 const FORMAT_VERSION = 1;
@@ -69,9 +70,8 @@ export function createKrl(contents: KrlContents): Krl {
     serials: serials ?? SerialSet.of([]),
     keyIds: sortedTexts(keyIds ?? []),
   }));
-  const cas = sortedBlobs(certificates.flatMap(({ ca }) => ca ?? []));
-  if (cas.length + certificates.filter(({ ca }) => ca === undefined).length !== certificates.length)
-    throw new TypeError('two entries for one CA, or for any CA');
+  const cas = new Set(certificates.map(({ ca }) => encodeBase64(ca ?? new Uint8Array())));
+  if (cas.size < certificates.length) throw new TypeError('two entries for one CA, or for any CA');
   const { keys = [], sha1Fingerprints = [], sha256Fingerprints = [] } = contents;
   if (keys.some(isCertificateBlob)) throw new TypeError('a certificate where a KRL wants a plain key');
   if (sha1Fingerprints.some(({ length }) => length !== SHA1_LENGTH)) throw new TypeError('not a SHA-1 hash');
@@ -158,7 +158,7 @@ class KrlCollector {
     const name = encodeBase64(ca);
     const known = this.#byCa.get(name);
     if (known !== undefined) return known;
-    this.countEntry();
+    if (this.#byCa.size === MAX_CAS) throw new FormatError('too-large', `the KRL names more than ${MAX_CAS} CAs`);
     const serials = new SerialSetBuilder(this.#rangeBudget);
     const created = { ...(ca.length === 0 ? {} : { ca }), serials, keyIds: [] };
     this.#byCa.set(name, created);

@@ -7,6 +7,9 @@
 export const MAX_SERIAL_RANGES = 4 * 1024 * 1024;
 const MAX_SERIAL = 0xffff_ffff_ffff_ffffn;
 
+const NONE = new BigUint64Array(0);
+const FIRST_CAPACITY = 16;
+
 /** Both ends inclusive. */
 export interface SerialRange {
   readonly first: bigint;
@@ -56,8 +59,8 @@ export class SerialSet implements Iterable<SerialRange> {
 /** Collects ranges in any order, overlapping or not; several builders can share one budget of ranges. */
 export class SerialSetBuilder {
   readonly #budget: { remaining: number };
-  #firsts = new BigUint64Array(16);
-  #lasts = new BigUint64Array(16);
+  #firsts = NONE;
+  #lasts = NONE;
   #count = 0;
 
   constructor(budget: { remaining: number } = { remaining: MAX_SERIAL_RANGES }) {
@@ -96,7 +99,7 @@ export class SerialSetBuilder {
 }
 
 function grown(numbers: BigUint64Array<ArrayBuffer>): BigUint64Array<ArrayBuffer> {
-  const twice = new BigUint64Array(numbers.length * 2);
+  const twice = new BigUint64Array(Math.max(FIRST_CAPACITY, numbers.length * 2));
   twice.set(numbers);
   return twice;
 }

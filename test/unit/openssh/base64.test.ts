@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import { assert, base64String, nat, property, uint8Array } from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decodeBase64, decodeBase64Url, encodeBase64, encodeBase64Unpadded, encodeBase64Url } from '#openssh/base64.ts';
 import { bytes } from './samples.ts';
@@ -48,8 +48,8 @@ test('decoded bytes stand alone, not in a pool', () => {
 });
 
 test('every byte string comes back', () => {
-  fc.assert(
-    fc.property(fc.uint8Array(), (input) => {
+  assert(
+    property(uint8Array(), (input) => {
       expect(decodeBase64(encodeBase64(input))).toEqual(input);
       expect(decodeBase64Url(encodeBase64Url(input))).toEqual(input);
     }),
@@ -57,8 +57,8 @@ test('every byte string comes back', () => {
 });
 
 test('a text is accepted only if it is the one for its bytes', () => {
-  fc.assert(
-    fc.property(fc.base64String(), fc.nat({ max: 127 }), fc.nat(), (text, code, at) => {
+  assert(
+    property(base64String(), nat({ max: 127 }), nat(), (text, code, at) => {
       const changed =
         text.slice(0, at % (text.length + 1)) + String.fromCharCode(code) + text.slice(at % (text.length + 1));
       try {
