@@ -12,17 +12,18 @@ import type { HostTokenRefusal } from '../../store/decisions.ts';
 import { ENROLMENT_PROVISIONER, makeClaims } from '../../token/one-time-token.ts';
 import type { CaContext } from '../context.ts';
 import { accepted } from '../failure.ts';
+import { signalOf } from '../request-end.ts';
 import { type RequestOrigin, originOf } from '../request-origin.ts';
 import type { CaServer } from '../typed-server.ts';
 
 export function hostEnrolmentRoutes(server: CaServer, context: CaContext): void {
   const challenge = { querystring: ChallengeQuery, response: { 200: ChallengeReply } };
-  server.get('/host/challenge', { schema: challenge }, async (request) =>
-    accepted(await giveChallenge(request.query, originOf(request), request.signal, context)),
+  server.get('/host/challenge', { schema: challenge }, async (request, reply) =>
+    accepted(await giveChallenge(request.query, originOf(request), signalOf(reply), context)),
   );
   const token = { body: TokenRequest, response: { 200: TokenReply } };
-  server.post('/host/token', { schema: token }, async (request) =>
-    accepted(await giveToken(request.body, originOf(request), request.signal, context)),
+  server.post('/host/token', { schema: token }, async (request, reply) =>
+    accepted(await giveToken(request.body, originOf(request), signalOf(reply), context)),
   );
 }
 
