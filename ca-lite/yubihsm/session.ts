@@ -72,7 +72,8 @@ export async function openSession(options: SessionOptions): Promise<Session> {
 export class Session implements AsyncDisposable {
   readonly #connector: Connector;
   #channel: Channel | undefined;
-  #busy = false;
+  /** The command under way; it settles and never rejects. */
+  #underWay: Promise<unknown> | undefined;
 
   constructor(connector: Connector, channel: Channel) {
     this.#connector = connector;
@@ -81,7 +82,7 @@ export class Session implements AsyncDisposable {
 
   /** True as soon as the session cannot be used any more. */
   get lost(): boolean {
-    return this.#channel === undefined && !this.#busy;
+    return this.#channel === undefined && this.#underWay === undefined;
   }
 
   /**
@@ -89,7 +90,7 @@ export class Session implements AsyncDisposable {
    * good then; after every other error the session is lost. Throws TypeError when a command is under way.
    */
   async execute<T>(command: Command<T>, signal: AbortSignal = AbortSignal.timeout(defaultTimeoutMs)): Promise<T> {
-    if (this.#busy) throw new TypeError('a session does one command at a time');
+    if (this.#underWay) throw new TypeError('a session does one command at a time');
     if (this.#channel === undefined) throw new HsmError('session-lost', 'the session with the device has ended');
     if (command.data.length > safeDataNewFirmware) {
       throw new HsmError(
@@ -97,14 +98,14 @@ export class Session implements AsyncDisposable {
         `${command.name}: ${command.data.length} bytes are too many for one message`,
       );
     }
-    this.#busy = true;
+    const answered = this.#exchange(command, this.#channel, signal);
+    this.#underWay = Promise.allSettled([answered]);
     try {
-      const answer = await this.#exchange(command, this.#channel, signal);
-      return command.decode(decodeAnswer(answer, commandNumbers[command.name], command.name));
+      return command.decode(decodeAnswer(await answered, commandNumbers[command.name], command.name));
     } catch (error) {
       throw withNeeds(error, command);
     } finally {
-      this.#busy = false;
+      this.#underWay = undefined;
     }
   }
 
@@ -122,9 +123,13 @@ export class Session implements AsyncDisposable {
     await this.execute(echo(Uint8Array.of(0xff)), signal);
   }
 
-  /** Gives the slot back. A device that cannot be told frees it by itself after 30 seconds; that is no error. */
+  /**
+   * Gives the slot back, when a command under way is done. A device that cannot be told frees it by itself after 30
+   * seconds; that is no error.
+   */
   async close(): Promise<void> {
-    if (this.#channel === undefined || this.#busy) return;
+    await this.#underWay;
+    if (this.#channel === undefined) return;
     try {
       await this.execute(closeSession());
     } catch (error) {
