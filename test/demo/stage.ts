@@ -1,0 +1,125 @@
+/** What the demo plays on: a directory that goes when it ends, names in a DNS server of its own, real sshds on loopback addresses. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connect } from 'node:net';
+import { createInterface } from 'node:readline';
+import { execa } from 'execa';
+import { startDnsServer } from '#test/simulator/dns/dns-server.ts';
+import { caProgram } from '#test/support/programs.ts';
+import { DemoFailure } from './narration.ts';
+
+export interface DemoHost {
+  readonly name: string;
+  readonly address: string;
+}
+
+export const hosts: readonly DemoHost[] = [
+  { name: 'web1.demo.internal', address: '127.0.0.2' },
+  { name: 'web2.demo.internal', address: '127.0.0.3' },
+  { name: 'web3.demo.internal', address: '127.0.0.4' },
+];
+
+export interface Stage {
+  readonly directory: string;
+  /** The port of every sshd. */
+  readonly port: number;
+  readonly dnsServer: string;
+  /** Kept until the demo ends. */
+  readonly stack: AsyncDisposableStack;
+}
+
+export async function openStage(stack: AsyncDisposableStack): Promise<Stage> {
+  const directory = await mkdtemp(join(tmpdir(), 'countersign-demo-'));
+  stack.defer(async () => await rm(directory, { recursive: true, force: true }));
+  const addresses = new Map(hosts.map(({ name, address }) => [name, address]));
+  const dns = stack.use(
+    await startDnsServer(({ name, type }) => {
+      const data = addresses.get(name.toLowerCase());
+      if (data === undefined) return { rcode: 'NXDOMAIN' };
+      return type === 'A' ? { answers: [{ type: 'A', name, ttl: 60, data }] } : {};
+    }),
+  );
+  return { directory, port: await freePort(), dnsServer: dns.address, stack };
+}
+
+/** A real sshd with a new host key, listening on the host's own address. */
+export async function startSshd({ name, address }: DemoHost, stage: Stage): Promise<{ config: string; pid: number }> {
+  const home = join(stage.directory, name);
+  await mkdir(home, { recursive: true, mode: 0o755 });
+  if (process.getuid?.() === 0) await mkdir('/run/sshd', { recursive: true, mode: 0o755 });
+  await execa('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', name, '-f', join(home, 'ssh_host_ed25519_key')]);
+  await mkdir(join(home, 'sshd_config.d'));
+  const config = join(home, 'sshd_config');
+  const pidFile = join(home, 'sshd.pid');
+  const lines = [
+    `Include ${join(home, 'sshd_config.d')}/*.conf`,
+    `Port ${stage.port}`,
+    `ListenAddress ${address}`,
+    `HostKey ${join(home, 'ssh_host_ed25519_key')}`,
+    `PidFile ${pidFile}`,
+    'UsePAM no',
+    'PasswordAuthentication no',
+    'KbdInteractiveAuthentication no',
+    'PermitRootLogin yes',
+    'StrictModes no', // the demo lives below the world-writable /tmp
+  ];
+  await writeFile(config, `${lines.join('\n')}\n`);
+  const child = spawn('/usr/sbin/sshd', ['-D', '-e', '-f', config], { stdio: 'ignore' });
+  stage.stack.defer(async () => await end(child));
+  await answers(address, stage.port);
+  return { config, pid: child.pid ?? 0 };
+}
+
+/** `countersign-ca serve`, once it answers. */
+export async function startCa(
+  args: readonly string[],
+  stage: Stage,
+): Promise<{ url: string; rootFingerprint: string }> {
+  const [file, ...before] = caProgram();
+  const child = spawn(file, [...before, ...args, '--json'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  stage.stack.defer(async () => await end(child));
+  let errors = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
+  let text = '';
+  for await (const line of createInterface({ input: child.stdout })) {
+    text += line;
+    if (line === '}') return JSON.parse(text) as { url: string; rootFingerprint: string };
+  }
+  throw new DemoFailure(`the CA did not start:\n${errors}`);
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGTERM');
+  await once(child, 'exit');
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new DemoFailure('no free port');
+  return address.port;
+}
+
+async function answers(host: string, port: number): Promise<void> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const socket = connect(port, host);
+    try {
+      await once(socket, 'connect');
+      return;
+    } catch {
+      await sleep(50);
+    } finally {
+      socket.destroy();
+    }
+  }
+  throw new DemoFailure(`sshd does not listen on ${host}:${port}`);
+}
