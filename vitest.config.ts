@@ -1,6 +1,6 @@
 /**
- * Two projects. `unit`: fast and pure, many files at once. `real`: everything else under test/, which starts real
- * programs and servers, one file at a time beside the unit tests, since the machines of CI have two cores.
+ * Two projects. `unit`: fast and pure. `real`: everything else under test/, which starts real programs and servers; it
+ * runs after the unit tests. Two files at a time, since the machines of CI have two cores.
  */
 import { defineConfig } from 'vitest/config';
 
