@@ -1,0 +1,193 @@
+/**
+ * The user agent beside OpenSSH's ssh-agent: the same requests over the real sockets, in turns, in one run.
+ * Run alone: `node test/bench/agent.ts`. Prints p50 and p99 in microseconds, requests per second, and the agents' memory.
+ * The client is this process: what it costs itself is in every number, the same for both.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { type Socket, connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { encodeAgentFrame } from '#openssh/agent-frame.ts';
+import { replyNumbers } from '#openssh/agent-number.ts';
+import { encodeListRequest, encodeSignRequest } from '#openssh/agent-request.ts';
+import { parsePublicKeyLine } from '#openssh/public-key.ts';
+import { decodeBase64 } from '#openssh/base64.ts';
+import { agentProgram } from '../support/programs.ts';
+
+const WARM_UP_SECONDS = 0.5;
+const SLICE_SECONDS = 1;
+const ROUNDS = 3;
+const CLIENT_COUNTS = [1, 16];
+
+export interface AgentBenchRow {
+  readonly what: string;
+  readonly clients: number;
+  readonly agent: 'countersign' | 'ssh-agent';
+  readonly p50Us: number;
+  readonly p99Us: number;
+  readonly perSecond: number;
+}
+
+interface Contestant extends AsyncDisposable {
+  readonly name: AgentBenchRow['agent'];
+  readonly socket: string;
+  readonly pid: number;
+}
+
+interface Workload {
+  readonly what: string;
+  readonly frame: Uint8Array;
+  readonly replyNumber: number;
+}
+
+export async function benchAgents(print: (line: string) => void): Promise<AgentBenchRow[]> {
+  await using stack = new AsyncDisposableStack();
+  const directory = mkdtempSync(join(tmpdir(), 'countersign-bench-'));
+  stack.defer(() => rmSync(directory, { recursive: true }));
+  const workloads = await makeWorkloads(directory);
+  const contestants = [
+    stack.use(await start('countersign', [...agentProgram(), 'agent'], directory)),
+    stack.use(await start('ssh-agent', ['ssh-agent'], directory)),
+  ];
+  for (const each of contestants) await addKeys(each.socket, directory);
+  const rows: AgentBenchRow[] = [];
+  for (const workload of workloads) {
+    for (const clients of CLIENT_COUNTS) rows.push(...(await compare(workload, clients, contestants, print)));
+  }
+  for (const each of contestants) print(`${each.name}: ${memoryOf(each.pid)} KiB of memory`);
+  return rows;
+}
+
+/** In turns, so that what else the machine does falls on both. */
+async function compare(
+  workload: Workload,
+  clients: number,
+  contestants: readonly Contestant[],
+  print: (line: string) => void,
+): Promise<AgentBenchRow[]> {
+  const taken = new Map<Contestant, number[]>(contestants.map((each) => [each, []]));
+  for (const each of contestants) await measure(each, workload, clients, WARM_UP_SECONDS);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [each, latencies] of taken) latencies.push(...(await measure(each, workload, clients, SLICE_SECONDS)));
+  }
+  return [...taken].map(([{ name }, latencies]) => {
+    const row = summarise(workload.what, clients, name, latencies);
+    print(formatRow(row));
+    return row;
+  });
+}
+
+function summarise(what: string, clients: number, agent: AgentBenchRow['agent'], latencies: number[]): AgentBenchRow {
+  latencies.sort((a, b) => a - b);
+  const at = (share: number): number => Math.round((latencies[Math.floor(latencies.length * share)] ?? NaN) * 1000);
+  const perSecond = Math.round(latencies.length / (ROUNDS * SLICE_SECONDS));
+  return { what, clients, agent, p50Us: at(0.5), p99Us: at(0.99), perSecond };
+}
+
+export function formatRow({ what, clients, agent, p50Us, p99Us, perSecond }: AgentBenchRow): string {
+  const cells = [String(clients).padStart(2), `p50 ${p50Us} us`.padStart(14), `p99 ${p99Us} us`.padStart(14)];
+  return `${what.padEnd(22)} ${agent.padEnd(12)} clients ${cells.join('  ')}  ${String(perSecond).padStart(7)}/s`;
+}
+
+/** Each client sends its next request when it has its reply. Milliseconds per request. */
+async function measure(
+  { socket }: Contestant,
+  workload: Workload,
+  clients: number,
+  seconds: number,
+): Promise<number[]> {
+  const latencies: number[] = [];
+  const end = performance.now() + seconds * 1000;
+  const open = await Promise.all(Array.from({ length: clients }, () => openClient(socket)));
+  await Promise.all(open.map((each) => drive(each, workload, end, latencies)));
+  for (const each of open) each.destroy();
+  return latencies;
+}
+
+async function openClient(path: string): Promise<Socket> {
+  const socket = connect(path);
+  await once(socket, 'connect');
+  return socket;
+}
+
+function drive(socket: Socket, { frame, replyNumber }: Workload, end: number, latencies: number[]): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  let sent = performance.now();
+  let missing = -1;
+  socket.on('data', (chunk: Buffer) => {
+    if (missing < 0) {
+      if (chunk[4] !== replyNumber) reject(new Error(`the agent replied with message ${chunk[4]}`));
+      missing = chunk.readUInt32BE(0) + 4;
+    }
+    missing -= chunk.length;
+    if (missing > 0) return;
+    missing = -1;
+    const now = performance.now();
+    latencies.push(now - sent);
+    if (now >= end) {
+      resolve();
+      return;
+    }
+    sent = performance.now();
+    socket.write(frame);
+  });
+  socket.once('error', reject);
+  socket.write(frame);
+  return promise;
+}
+
+async function makeWorkloads(directory: string): Promise<Workload[]> {
+  const path = (name: string): string => join(directory, name);
+  await execa('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', path('ca')]);
+  for (const [name, type, bits] of [
+    ['ed25519', 'ed25519', '256'],
+    ['cert', 'ed25519', '256'],
+    ['p256', 'ecdsa', '256'],
+    ['rsa', 'rsa', '3072'],
+  ] as const)
+    await execa('ssh-keygen', ['-q', '-t', type, '-b', bits, '-N', '', '-C', name, '-f', path(name)]);
+  await execa('ssh-keygen', ['-q', '-s', path('ca'), '-I', 'bench', '-n', 'alice', '-V', '+1d', path('cert.pub')]);
+  const blob = (name: string): Uint8Array => parsePublicKeyLine(readFileSync(path(`${name}.pub`), 'utf8')).blob;
+  const certificate = decodeBase64(readFileSync(path('cert-cert.pub'), 'utf8').split(' ')[1] ?? '');
+  const data = new Uint8Array(600).fill(7); // about what ssh asks to sign for a login with a certificate
+  const sign = (what: string, keyBlob: Uint8Array, flags = 0): Workload => ({
+    what,
+    frame: encodeAgentFrame(encodeSignRequest({ keyBlob, data, flags })),
+    replyNumber: replyNumbers.signature,
+  });
+  return [
+    { what: 'list', frame: encodeAgentFrame(encodeListRequest()), replyNumber: replyNumbers.identities },
+    sign('Ed25519', blob('ed25519')),
+    sign('Ed25519 certificate', certificate),
+    sign('ECDSA P-256', blob('p256')),
+    sign('RSA-3072', blob('rsa'), 4),
+  ];
+}
+
+async function addKeys(socket: string, directory: string): Promise<void> {
+  for (const name of ['ed25519', 'cert', 'p256', 'rsa'])
+    await execa('ssh-add', ['-q', join(directory, name)], { env: { SSH_AUTH_SOCK: socket } });
+}
+
+async function start(name: Contestant['name'], command: readonly string[], directory: string): Promise<Contestant> {
+  const socket = join(directory, `${name}.sock`);
+  const [file = '', ...args] = [...command, '-D', '-a', socket];
+  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(child.stdout, 'data');
+  return {
+    ...{ name, socket, pid: child.pid ?? 0 },
+    [Symbol.asyncDispose]: async () => {
+      child.kill();
+      await once(child, 'exit');
+    },
+  };
+}
+
+function memoryOf(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? NaN);
+}
+
+if (import.meta.main) await benchAgents((line) => process.stdout.write(`${line}\n`));
