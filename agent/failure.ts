@@ -20,6 +20,11 @@ export class Failure<Code extends string = string> extends Error {
   }
 }
 
+/** `instanceof` alone would say `Failure<any>`. */
+export function isFailure(error: unknown): error is Failure {
+  return error instanceof Failure;
+}
+
 /** The `code` of an error of the system or of Node, such as `ENOENT`; undefined for anything else, our own codes too. */
 export function systemErrorCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined;

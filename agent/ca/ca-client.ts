@@ -21,11 +21,14 @@ const ANSWER_TIMEOUT_MS = 60_000;
 const BODY_TIMEOUT_MS = 15_000;
 const MAX_MESSAGE_LENGTH = 1000;
 
+/** In place of a root: believe whoever answers. The answer has to prove itself. */
+export const UNVERIFIED = 'unverified';
+
 export interface CaClientOptions {
   /** Origin, as `parseCaUrl` gives it. */
   readonly url: string;
-  /** PEM of the only root to trust; `'unverified'` for the one request that fetches the root itself. */
-  readonly root: string | 'unverified';
+  /** PEM of the only root to trust; {@link UNVERIFIED} for the one request that fetches the root itself. */
+  readonly root: string;
   /** Ends waiting and running requests; its reason is what they throw. */
   readonly signal?: AbortSignal;
   /** Told before each wait that the CA asked for. */
@@ -59,7 +62,7 @@ class HttpsCaClient implements CaClient {
 
   constructor(options: CaClientOptions) {
     this.#options = options;
-    const trust = options.root === 'unverified' ? { rejectUnauthorized: false } : { ca: [options.root] };
+    const trust = options.root === UNVERIFIED ? { rejectUnauthorized: false } : { ca: [options.root] };
     this.#agent = new Agent({
       connect: { ...trust, minVersion: 'TLSv1.2', timeout: CONNECT_TIMEOUT_MS },
       headersTimeout: ANSWER_TIMEOUT_MS,
@@ -107,7 +110,9 @@ class HttpsCaClient implements CaClient {
     try {
       const response = await this.#agent.request({
         origin: this.#options.url,
-        ...{ method, path, ...this.#signalOptions() },
+        method,
+        path,
+        ...this.#signalOptions(),
         ...(body === undefined ? { headers } : { headers: { ...headers, 'content-type': 'application/json' }, body }),
       });
       return await this.#collect(response);

@@ -38,7 +38,7 @@ export async function enrolKey(client: CaClient, request: EnrolmentRequest): Pro
   const challenge = await fetchChallenge(client, request);
   const proof = await makeProof(challenge, request.key);
   const reply = await client.post('/host/token', { ...challenge, proof }, TokenReply);
-  return await fetchCertificate(client, request, reply);
+  return fetchCertificate(client, request, reply);
 }
 
 async function fetchChallenge(client: CaClient, request: EnrolmentRequest): Promise<ChallengeReply> {
@@ -126,9 +126,13 @@ const issuedFaults: Readonly<Record<IssuedFault, string>> = {
 
 function certificateError(fault: IssuedFault, client: CaClient, now: bigint): CaError {
   const timely = fault === 'not-yet-valid' || fault === 'expired';
-  return new CaError('certificate-unacceptable', `the certificate from the CA was not installed: ${issuedFaults[fault]}`, {
-    advice: timely ? clockAdvice(client, now) : 'This is for the administrator of the CA to repair.',
-  });
+  return new CaError(
+    'certificate-unacceptable',
+    `the certificate from the CA was not installed: ${issuedFaults[fault]}`,
+    {
+      advice: timely ? clockAdvice(client, now) : 'This is for the administrator of the CA to repair.',
+    },
+  );
 }
 
 function clockAdvice(client: CaClient, now: bigint): string {

@@ -19,8 +19,7 @@ export interface Promised {
 export type IssuedFault = CertificateFault | 'malformed' | 'another-key' | 'other-principals';
 
 export type IssuedVerdict =
-  | { readonly fault: IssuedFault }
-  | { readonly fault?: undefined; readonly certificate: Certificate };
+  { readonly fault: IssuedFault } | { readonly fault?: undefined; readonly certificate: Certificate };
 
 export function checkIssued(blob: Uint8Array, promised: Promised): IssuedVerdict {
   const certificate = decoded(blob);

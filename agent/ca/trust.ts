@@ -9,7 +9,7 @@ import { type PublicKey, decodePublicKey, encodePublicKey } from '#openssh/publi
 import { equalBytes } from '#openssh/wire.ts';
 import { RootReply, SshRootsReply } from '#protocol/step-api.ts';
 import type { Authority } from '../state/authority.ts';
-import { type CaClient, type CaClientOptions, openCaClient } from './ca-client.ts';
+import { type CaClient, type CaClientOptions, UNVERIFIED, openCaClient } from './ca-client.ts';
 import { CaError } from './ca-error.ts';
 
 const MAX_CA_KEYS = 64;
@@ -29,7 +29,7 @@ export async function fetchAuthority(options: PinOptions, now: Date): Promise<Au
 
 /** The root certificate with this fingerprint, PEM. @throws CaError `root-fingerprint-mismatch` and those of requests */
 async function fetchRoot(options: PinOptions): Promise<string> {
-  await using client = openCaClient({ ...options, root: 'unverified' });
+  await using client = openCaClient({ ...options, root: UNVERIFIED });
   try {
     const { ca } = await client.get(`/root/${options.rootFingerprint}`, RootReply);
     return checkedRoot(ca, options.rootFingerprint);
@@ -42,7 +42,8 @@ async function fetchRoot(options: PinOptions): Promise<string> {
 /** @returns the certificate as PEM of our own making, so that nothing else in the answer is kept */
 function checkedRoot(pem: string, fingerprint: string): string {
   const certificate = parseCertificate(pem);
-  if (hash('sha256', certificate.raw, 'hex') !== fingerprint) throw mismatch('the server', 'showed another certificate');
+  if (hash('sha256', certificate.raw, 'hex') !== fingerprint)
+    throw mismatch('the server', 'showed another certificate');
   return certificate.toString();
 }
 

@@ -22,9 +22,8 @@ export async function runBootstrap(options: BootstrapOptions): Promise<void> {
   if (options.force !== true) refuseAnother(known, { url, rootFingerprint }, directory);
   const { signal } = interrupts;
   const onWait = (seconds: number) => progress.note(`the CA is busy and asked to wait ${seconds} s`);
-  const authority = await progress.run(
-    `Root certificate of ${url} has the fingerprint that was given`,
-    async () => await fetchAuthority({ url, rootFingerprint, signal, onWait }, new Date()),
+  const authority = await progress.run(`Comparing the root certificate of ${url} with the fingerprint`, async () =>
+    fetchAuthority({ url, rootFingerprint, signal, onWait }, new Date()),
   );
   await writeAuthority(directory, authority);
   process.stdout.write(options.json === true ? formatJson(authority, directory) : formatText(authority, directory));

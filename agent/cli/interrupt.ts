@@ -9,7 +9,9 @@ export class InterruptedError extends Failure<'interrupted'> {
 export function catchInterrupts(): Disposable & { readonly signal: AbortSignal } {
   const controller = new AbortController();
   const stop = (name: NodeJS.Signals) =>
-    controller.abort(new InterruptedError('interrupted', `stopped by ${name}`, { advice: 'Run the command again to go on.' }));
+    controller.abort(
+      new InterruptedError('interrupted', `stopped by ${name}`, { advice: 'Run the command again to go on.' }),
+    );
   const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   for (const name of names) process.on(name, stop);
   return {

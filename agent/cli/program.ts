@@ -4,7 +4,7 @@
  */
 import { Command, CommanderError } from 'commander';
 import { version } from '#protocol/version.ts';
-import { Failure } from '../failure.ts';
+import { type Failure, isFailure } from '../failure.ts';
 
 export const EXIT_DONE = 0;
 export const EXIT_FAILED = 1;
@@ -34,7 +34,7 @@ export async function runProgram(program: Command, argv: readonly string[]): Pro
     return Number(process.exitCode ?? EXIT_DONE);
   } catch (error) {
     if (error instanceof CommanderError) return exitStatusOfUsage(error);
-    if (!(error instanceof Failure)) throw error;
+    if (!isFailure(error)) throw error;
     process.stderr.write(formatFailure(error));
     return EXIT_FAILED;
   }

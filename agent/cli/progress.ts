@@ -16,7 +16,7 @@ export interface ProgressStream {
 }
 
 export function createProgress(stream: ProgressStream, options: { readonly silent?: boolean } = {}): Progress {
-  if (options.silent === true) return { run: async (_, work) => await work(), note: () => {} };
+  if (options.silent === true) return { run: async (_, work) => work(), note: () => {} };
   return stream.isTTY === true ? terminalProgress(stream) : lineProgress(stream);
 }
 

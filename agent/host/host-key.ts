@@ -39,7 +39,7 @@ export interface HostKeys {
 /** Reads every configured key; one that cannot be read does not hide the others. */
 export async function readHostKeys(settings: SshdSettings, env: NodeJS.ProcessEnv = process.env): Promise<HostKeys> {
   const socket = agentSocket(settings.hostKeyAgent, env);
-  const results = await Promise.all(settings.hostKeys.map(async (path) => await readHostKey(path, socket)));
+  const results = await Promise.all(settings.hostKeys.map(async (path) => readHostKey(path, socket)));
   return {
     keys: results.filter((result): result is HostKey => 'blob' in result),
     unusable: results.filter((result): result is UnusableKey => 'reason' in result),
@@ -56,7 +56,7 @@ async function readPrivateKey(path: string): Promise<HostKey | UnusableKey> {
   try {
     const { privateKey, publicKey } = parseSoftwareKey(await readFile(path));
     const algorithm = keyTypes[publicKey.type].signatureAlgorithms[0];
-    const sign = async (data: Uint8Array) => await Promise.resolve(signWithKeyObject(privateKey, algorithm, data));
+    const sign = async (data: Uint8Array) => Promise.resolve(signWithKeyObject(privateKey, algorithm, data));
     return { ...describe(path, publicKey), holder: 'file', sign };
   } catch (error) {
     return { path, reason: reasonOf(error) };
@@ -68,7 +68,7 @@ async function readAgentKey(path: string, socket: string): Promise<HostKey | und
   for (const candidate of [path, `${path}.pub`]) {
     const publicKey = await readPublicKey(candidate);
     if (publicKey === undefined) continue;
-    const sign = async (data: Uint8Array) => await signWithAgent(socket, publicKey, data);
+    const sign = async (data: Uint8Array) => signWithAgent(socket, publicKey, data);
     return { ...describe(path, publicKey), holder: 'agent', sign };
   }
   return undefined;

@@ -50,9 +50,13 @@ export function chooseAddresses(facts: readonly NameFacts[], local: readonly str
 
 function elsewhereError(name: string, elsewhere: readonly string[], local: readonly string[]): HostError {
   const has = local.length === 0 ? 'none that others could reach' : local.join(', ');
-  return new HostError('name-elsewhere', `${name} resolves to ${elsewhere.join(', ')}, which this machine does not have`, {
-    advice: `Its own addresses are: ${has}. Correct DNS, choose another --name, or, when the CA reaches this host there all the same (address translation, a load balancer), give every address of the name with --ip.`,
-  });
+  return new HostError(
+    'name-elsewhere',
+    `${name} resolves to ${elsewhere.join(', ')}, which this machine does not have`,
+    {
+      advice: `Its own addresses are: ${has}. Correct DNS, choose another --name, or, when the CA reaches this host there all the same (address translation, a load balancer), give every address of the name with --ip.`,
+    },
+  );
 }
 
 function noAddress(): HostError {

@@ -2,13 +2,7 @@
  * Key exchange algorithms for looking at the host key of an sshd: ECDH (RFC 5656, RFC 8731) and Diffie-Hellman (RFC 8268). One table.
  * Their secrets protect nothing here, since the connection ends with the exchange; they are real so that the server's signature is.
  */
-import {
-  createDiffieHellmanGroup,
-  createECDH,
-  createPublicKey,
-  diffieHellman,
-  generateKeyPairSync,
-} from 'node:crypto';
+import { createDiffieHellmanGroup, createECDH, createPublicKey, diffieHellman, generateKeyPairSync } from 'node:crypto';
 import { decodeBase64Url, encodeBase64Url } from '#openssh/base64.ts';
 
 /** Our half of an exchange. Values are strings in ECDH and mpints in Diffie-Hellman, on the wire and in the exchange hash. */

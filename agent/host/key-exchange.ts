@@ -12,13 +12,21 @@ import { MAX_SIGNATURE_LENGTH, decodeSignature, verifySignature } from '#openssh
 import { WireReader, WireWriter } from '#openssh/wire.ts';
 import { type KexAlgorithm, type KexHalf, kexAlgorithms } from './kex-algorithm.ts';
 
-export const messageNumbers = { disconnect: 1, ignore: 2, debug: 4, kexInit: 20, exchange: 30, exchangeReply: 31 } as const;
+export const messageNumbers = {
+  disconnect: 1,
+  ignore: 2,
+  debug: 4,
+  kexInit: 20,
+  exchange: 30,
+  exchangeReply: 31,
+} as const;
 
 const MAX_NAME_LIST_LENGTH = 16 * 1024;
 const MAX_KEX_VALUE_LENGTH = 2 * 1024;
 const BY_APPLICATION = 11;
 
-const ciphers = 'chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes128-gcm@openssh.com,aes256-ctr,aes192-ctr,aes128-ctr';
+const ciphers =
+  'chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes128-gcm@openssh.com,aes256-ctr,aes192-ctr,aes128-ctr';
 const macs =
   'hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,umac-128-etm@openssh.com,hmac-sha2-256,hmac-sha2-512';
 
@@ -60,7 +68,8 @@ export function negotiate(
   hostKeyAlgorithms: readonly string[],
 ): Negotiated | 'no-host-key' | 'no-kex' {
   const reader = new WireReader(serverKexInit);
-  if (reader.byte() !== messageNumbers.kexInit) throw new FormatError('bad-value', 'the server did not begin with KEXINIT');
+  if (reader.byte() !== messageNumbers.kexInit)
+    throw new FormatError('bad-value', 'the server did not begin with KEXINIT');
   reader.raw(16);
   const nameList = () => reader.text(MAX_NAME_LIST_LENGTH).split(',');
   const [serverKex, serverHostKeys] = [nameList(), nameList()];

@@ -20,7 +20,7 @@ export async function findListeners(ports: readonly number[]): Promise<Listener[
   if (inodes.size === 0) return [];
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
   const holders = await Promise.all(pids.map(async (pid) => ((await holdsSocket(pid, inodes)) ? [pid] : [])));
-  return await Promise.all(holders.flat().map(describe));
+  return Promise.all(holders.flat().map(describe));
 }
 
 /** Changes when the sockets are closed and opened again, as a reload of sshd does. */

@@ -1,7 +1,6 @@
 /** What this machine and its DNS know about its names and addresses. Does I/O; `identity-choice.ts` decides. */
 import { execFile } from 'node:child_process';
-import { lookup } from 'node:dns/promises';
-import { Resolver } from 'node:dns/promises';
+import { Resolver, lookup } from 'node:dns/promises';
 import { hostname, networkInterfaces } from 'node:os';
 import { HostError } from './host-error.ts';
 import { type NameFacts, chooseAddresses, isRoutable, normalizeAddress, normalizeName } from './identity-choice.ts';
@@ -42,7 +41,7 @@ export function localAddresses(settings: SshdSettings): string[] {
 }
 
 export async function factsOf(names: readonly string[]): Promise<NameFacts[]> {
-  return await Promise.all(names.map(async (name) => ({ name, resolved: await resolveName(name) })));
+  return Promise.all(names.map(async (name) => ({ name, resolved: await resolveName(name) })));
 }
 
 /**
@@ -78,8 +77,10 @@ async function ownName(): Promise<string> {
 }
 
 async function askHostname(): Promise<string> {
-  return await new Promise((done) => {
-    execFile('hostname', ['-f'], { timeout: HOSTNAME_TIMEOUT_MS }, (error, stdout) => done(error === null ? stdout : ''));
+  return new Promise((done) => {
+    execFile('hostname', ['-f'], { timeout: HOSTNAME_TIMEOUT_MS }, (error, stdout) =>
+      done(error === null ? stdout : ''),
+    );
   });
 }
 

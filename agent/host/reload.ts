@@ -25,7 +25,7 @@ export async function findReloadMethod(settings: SshdSettings, command?: string)
   if (command !== undefined) return { kind: 'command', command: splitCommand(command) };
   const listeners = await findListeners(settings.ports);
   const sshd = listeners.find(({ name }) => name === 'sshd') ?? (await listenerOfPidFile(settings.pidFile));
-  if (sshd !== undefined) return await methodFor(sshd);
+  if (sshd !== undefined) return methodFor(sshd);
   if (listeners.some(({ name }) => name === 'systemd')) return { kind: 'none' };
   const other = listeners[0];
   const why =
@@ -33,7 +33,8 @@ export async function findReloadMethod(settings: SshdSettings, command?: string)
       ? `no process of this machine is seen to listen on port ${settings.ports.join(', ')}`
       : `${printable(other.name, 32)} listens on port ${settings.ports.join(', ')}, not sshd`;
   throw new HostError('reload-failed', `the running sshd was not found: ${why}`, {
-    advice: 'Start sshd, or say how to reload it, for example --reload "systemctl reload sshd". Run as root to see every process.',
+    advice:
+      'Start sshd, or say how to reload it, for example --reload "systemctl reload sshd". Run as root to see every process.',
   });
 }
 
@@ -41,9 +42,9 @@ export async function findReloadMethod(settings: SshdSettings, command?: string)
 export async function reloadSshd(method: ReloadMethod): Promise<void> {
   switch (method.kind) {
     case 'command':
-      return await runCommand(method.command);
+      return runCommand(method.command);
     case 'systemd':
-      return await runCommand(['systemctl', 'reload', method.unit]);
+      return runCommand(['systemctl', 'reload', method.unit]);
     case 'signal':
       return sendHangUp(method.pid);
     case 'none':
@@ -66,7 +67,12 @@ export function describeReload(method: ReloadMethod): string {
 }
 
 async function methodFor({ pid, unit }: Listener): Promise<ReloadMethod> {
-  const managed = unit !== undefined && (await access(SYSTEMD_RUNS).then(() => true, () => false));
+  const managed =
+    unit !== undefined &&
+    (await access(SYSTEMD_RUNS).then(
+      () => true,
+      () => false,
+    ));
   // A transient scope or another service that happens to hold an sshd is not reloaded as a whole.
   return managed && /^(ssh|sshd)(@.*)?\.service$/.test(unit) ? { kind: 'systemd', unit } : { kind: 'signal', pid };
 }
@@ -87,10 +93,14 @@ function sendHangUp(pid: number): void {
   try {
     process.kill(pid, 'SIGHUP');
   } catch (cause) {
-    throw new HostError('reload-failed', `sshd (process ${pid}) cannot be told to reload: ${systemErrorReason(cause)}`, {
-      cause,
-      advice: 'Run as root.',
-    });
+    throw new HostError(
+      'reload-failed',
+      `sshd (process ${pid}) cannot be told to reload: ${systemErrorReason(cause)}`,
+      {
+        cause,
+        advice: 'Run as root.',
+      },
+    );
   }
 }
 
@@ -100,7 +110,12 @@ async function runCommand([program, ...args]: readonly [string, ...string[]]): P
       if (error === null) return done();
       const why = printable(stderr.trim().split('\n').at(-1) ?? '', 300) || 'it failed without a word';
       const words = `sshd was not reloaded: ${[program, ...args].join(' ')}: ${why}`;
-      fail(new HostError('reload-failed', words, { cause: error, advice: 'See the log of sshd: journalctl -u ssh -u sshd' }));
+      fail(
+        new HostError('reload-failed', words, {
+          cause: error,
+          advice: 'See the log of sshd: journalctl -u ssh -u sshd',
+        }),
+      );
     });
   });
 }

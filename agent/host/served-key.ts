@@ -5,8 +5,6 @@
 import { randomBytes } from 'node:crypto';
 import { type Socket, connect } from 'node:net';
 import { FormatError } from '#openssh/format-error.ts';
-import { keyTypes } from '#openssh/key-type.ts';
-import type { KeyType } from '#openssh/key-type.ts';
 import { version } from '#protocol/version.ts';
 import { systemErrorCode, systemErrorReason } from '../failure.ts';
 import { HostError } from './host-error.ts';
@@ -25,29 +23,22 @@ import type { Endpoint } from './sshd-settings.ts';
 const TIMEOUT_MS = 10_000;
 const identification = `SSH-2.0-Countersign_${version}`;
 
-/** Host key algorithms that make a server show its certificate for a key of this type. */
-export function certificateAlgorithms(type: KeyType): string[] {
-  const { signatureAlgorithms, certificateType } = keyTypes[type];
-  return type === 'ssh-rsa' ? signatureAlgorithms.map((name) => `${name}-cert-v01@openssh.com`) : [certificateType];
-}
-
-/** Host key algorithms that make a server show its plain key of this type. */
-export function plainAlgorithms(type: KeyType): string[] {
-  return [...keyTypes[type].signatureAlgorithms];
-}
-
 /**
  * @param algorithms host key algorithms to accept
  * @returns undefined when the server has no key for any of them
  * @throws HostError `sshd-not-answering`
  */
-export async function probeHostKey(endpoint: Endpoint, algorithms: readonly string[]): Promise<ServedHostKey | undefined> {
+export async function probeHostKey(
+  endpoint: Endpoint,
+  algorithms: readonly string[],
+): Promise<ServedHostKey | undefined> {
   const socket = connect({ host: endpoint.address, port: endpoint.port });
   const deadline = setTimeout(() => socket.destroy(notAnswering(endpoint, 'does not answer in time')), TIMEOUT_MS);
   try {
     return await exchange(new Connection(socket), algorithms);
   } catch (error) {
-    if (error instanceof FormatError) throw notAnswering(endpoint, `does not speak SSH as it should: ${error.message}`, error);
+    if (error instanceof FormatError)
+      throw notAnswering(endpoint, `does not speak SSH as it should: ${error.message}`, error);
     if (systemErrorCode(error) === undefined) throw error;
     throw notAnswering(endpoint, `cannot be reached: ${systemErrorReason(error)}`, error);
   } finally {
@@ -76,7 +67,7 @@ async function exchange(connection: Connection, algorithms: readonly string[]): 
 
 class Connection {
   readonly #socket: Socket;
-  readonly #chunks: AsyncIterator<Uint8Array>;
+  readonly #chunks: AsyncIterator<Uint8Array, undefined>;
   readonly #reader = new HandshakeReader();
 
   constructor(socket: Socket) {

@@ -78,7 +78,7 @@ export class SshdProgram {
   }
 
   async #run(args: readonly string[]): Promise<RunResult> {
-    return await run(this.path, args);
+    return run(this.path, args);
   }
 }
 
@@ -98,7 +98,10 @@ export async function findSshd(places: SshdPlaces = {}): Promise<SshdProgram> {
 
 async function findProgram(given: string | undefined): Promise<string> {
   if (given !== undefined && !isAbsolute(given)) throw notFound(`--sshd must be an absolute path, not ${given}`);
-  const fromPath = (process.env.PATH ?? '').split(delimiter).filter(isAbsolute).map((folder) => join(folder, 'sshd'));
+  const fromPath = (process.env.PATH ?? '')
+    .split(delimiter)
+    .filter(isAbsolute)
+    .map((folder) => join(folder, 'sshd'));
   for (const candidate of given === undefined ? [...usualPrograms, ...fromPath] : [given]) {
     if (await isAccessible(candidate, constants.X_OK)) return candidate;
   }
@@ -119,7 +122,7 @@ async function firstReadable(paths: readonly string[]): Promise<string | undefin
 }
 
 async function isAccessible(path: string, mode: number): Promise<boolean> {
-  return await access(path, mode).then(
+  return access(path, mode).then(
     () => true,
     () => false,
   );
@@ -134,12 +137,17 @@ function reasonOf({ stderr, status }: RunResult): string {
 /** Runs a program to its end. Its failure is a value; @throws HostError `sshd-not-found` when it cannot be started. */
 async function run(path: string, args: readonly string[]): Promise<RunResult> {
   const env = { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
-  return await new Promise((done, fail) => {
+  return new Promise((done, fail) => {
     execFile(path, args, { env, timeout: TIMEOUT_MS, maxBuffer: MAX_OUTPUT_BYTES }, (error, stdout, stderr) => {
       const status = error === null ? 0 : error.code;
       if (typeof status === 'number') done({ status, stdout, stderr });
       else if (error?.killed === true) done({ status: 124, stdout, stderr: `${stderr}\nit took longer than 20 s` });
-      else fail(new HostError('sshd-not-found', `${path} cannot be run (${systemErrorCode(error) ?? 'unknown'})`, { cause: error }));
+      else
+        fail(
+          new HostError('sshd-not-found', `${path} cannot be run (${systemErrorCode(error) ?? 'unknown'})`, {
+            cause: error,
+          }),
+        );
     });
   });
 }

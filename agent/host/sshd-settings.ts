@@ -9,6 +9,7 @@ export interface Endpoint {
 }
 
 export interface SshdSettings {
+  /** Those that sshd listens on, each once. Not the `port` lines: `ListenAddress` with a port of its own passes them by. */
   readonly ports: readonly number[];
   /** In the order of the configuration; wildcards as `0.0.0.0` and `::`. */
   readonly endpoints: readonly Endpoint[];
@@ -26,9 +27,10 @@ export function parseSshdSettings(text: string): SshdSettings {
   const values = collectValues(text);
   const all = (keyword: string): readonly string[] => values.get(keyword) ?? [];
   const one = (keyword: string): string | undefined => all(keyword).find((value) => value !== 'none');
+  const endpoints = all('listenaddress').flatMap(parseEndpoint);
   return {
-    ports: all('port').map(Number).filter(isPort),
-    endpoints: all('listenaddress').flatMap(parseEndpoint),
+    ports: [...new Set(endpoints.map(({ port }) => port))],
+    endpoints,
     hostKeys: all('hostkey').filter((path) => path !== 'none'),
     hostCertificates: all('hostcertificate').filter((path) => path !== 'none'),
     hostKeyAlgorithms: (one('hostkeyalgorithms') ?? '').split(',').filter((name) => name !== ''),

@@ -19,10 +19,21 @@ export async function writeDurably(path: string, content: Uint8Array | string, m
   await flushDirectory(dirname(path));
 }
 
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
 /** Makes the file `path`, which must not exist, with exactly `mode` whatever the umask, and flushes it. */
-export async function writeFlushed(path: string, content: Uint8Array | string, mode: number): Promise<void> {
-  await using file = await open(path, 'wx', mode);
+export async function writeFlushed(
+  path: string,
+  content: Uint8Array | string,
+  mode: number,
+  owner?: Owner,
+): Promise<void> {
+  await using file = await open(path, 'wx', 0o600);
   await file.writeFile(content);
+  if (owner !== undefined && process.geteuid?.() === 0) await file.chown(owner.uid, owner.gid);
   await file.chmod(mode);
   await file.sync();
 }

@@ -19,7 +19,7 @@ export async function acquireLock(path: string): Promise<AsyncDisposable> {
   } finally {
     await rm(own, { force: true });
   }
-  return { [Symbol.asyncDispose]: async () => await rm(path, { force: true }) };
+  return { [Symbol.asyncDispose]: async () => rm(path, { force: true }) };
 }
 
 /** A hard link appears whole or not at all, with the process id in it. */
@@ -44,9 +44,13 @@ async function breakStaleLock(path: string): Promise<void> {
     });
   }
   const aside = siblingPath(path, 'stale');
-  await rename(path, aside); // of several who see the stale lock, one moves it away; a fresh lock moved by mistake is put back
-  if ((await readPid(aside)) === pid) await rm(aside, { force: true });
-  else await link(aside, path).finally(async () => await rm(aside, { force: true }));
+  // Of several who see the stale lock one moves it away; a fresh lock that was moved by mistake is put back.
+  await rename(path, aside);
+  try {
+    if ((await readPid(aside)) !== pid) await link(aside, path);
+  } finally {
+    await rm(aside, { force: true });
+  }
 }
 
 async function readPid(path: string): Promise<number | undefined> {

@@ -1,0 +1,90 @@
+/** `countersign host status`: what it shows. Changes nothing. */
+import { epochSeconds } from '../host/enrol-host.ts';
+import { readInterrupted } from '../host/file-transaction.ts';
+import { openHost } from '../host/host-context.ts';
+import { hostDirectory } from '../host/host-record.ts';
+import { type HostStatus, type KeyFault, type KeyStatus, readHostStatus } from '../host/host-status.ts';
+import { type Authority, requireAuthority } from '../state/authority.ts';
+import { describeCertificate, formatUtc } from './certificate-text.ts';
+import type { PlaceOptions } from './host.ts';
+import { placesOf } from './host-places.ts';
+import { EXIT_DONE, EXIT_FAILED } from './program.ts';
+
+/** @returns exit status: 0 when everything is in order @throws StateError, HostError */
+export async function runStatus(options: PlaceOptions): Promise<number> {
+  const places = placesOf(options);
+  const authority = await requireAuthority(places.stateDirectory);
+  const status = await readHostStatus(await openHost(places), authority, epochSeconds());
+  const interrupted = (await readInterrupted(hostDirectory(places.stateDirectory))) !== undefined;
+  const report = { authority, status, interrupted };
+  process.stdout.write(options.json === true ? `${JSON.stringify(asJson(report), null, 2)}\n` : format(report));
+  return inOrder(report) ? EXIT_DONE : EXIT_FAILED;
+}
+
+interface Report {
+  readonly authority: Authority;
+  readonly status: HostStatus | undefined;
+  readonly interrupted: boolean;
+}
+
+function inOrder({ status, interrupted }: Report): boolean {
+  if (status === undefined || interrupted || status.changedFiles.length > 0) return false;
+  return status.keys.every(({ fault }) => fault === undefined);
+}
+
+const faultWords: Readonly<Record<KeyFault, string>> = {
+  'certificate-missing': 'the certificate is missing or damaged: countersign host enroll',
+  'another-key': 'the host key was made anew; the certificate is for the old one: countersign host enroll',
+  'certificate-expired': 'the certificate has expired',
+  'certificate-not-yet-valid': 'the certificate is not valid yet: check the clock',
+  'certificate-untrusted': 'the certificate is not by the trusted host CA',
+  'not-served': 'sshd does not serve it: reload sshd, or countersign host enroll',
+  'sshd-not-answering': 'sshd does not answer: is it running?',
+};
+
+function format(report: Report): string {
+  const { authority, status, interrupted } = report;
+  if (status === undefined) return `Not enrolled. The trusted CA is ${authority.url}\nNext: countersign host enroll\n`;
+  const lines = [
+    `CA         ${authority.url}`,
+    `drop-in    ${status.record.dropIn.path}`,
+    `user CA    ${status.record.userTrust ?? 'not installed by us'}`,
+    ...status.keys.flatMap(formatKey),
+    ...status.changedFiles.map((path) => `changed    ${path} is not as we wrote it`),
+    ...(interrupted ? ['interrupted an earlier run was stopped in the middle: countersign host enroll ends it'] : []),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function formatKey({ key, certificate, fault }: KeyStatus): string[] {
+  const state = fault === undefined ? 'valid and served' : faultWords[fault];
+  const head = [`key        ${key.path} ${key.fingerprint}`, `  state    ${state}`];
+  if (certificate === undefined) return head;
+  const { serial, principals, validBefore } = certificate;
+  return [
+    ...head,
+    `  names    ${principals.join(', ')}`,
+    `  until    ${formatUtc(validBefore)}`,
+    `  serial   ${serial}`,
+  ];
+}
+
+function asJson(report: Report): unknown {
+  const { authority, status, interrupted } = report;
+  const head = { ca: authority.url, enrolled: status !== undefined, inOrder: inOrder(report), interrupted };
+  if (status === undefined) return head;
+  return {
+    ...head,
+    dropIn: status.record.dropIn,
+    userTrust: status.record.userTrust,
+    changedFiles: status.changedFiles,
+    keys: status.keys.map(({ key, certificate, served, fault }) => ({
+      path: key.path,
+      fingerprint: key.fingerprint,
+      certificateFile: key.certificate,
+      certificate: certificate === undefined ? null : describeCertificate(certificate),
+      served: served ?? null,
+      fault: fault ?? null,
+    })),
+  };
+}

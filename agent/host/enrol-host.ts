@@ -1,0 +1,129 @@
+/**
+ * The enrolment of this host: find out what to ask for, ask, install. Does I/O; each decision has a file of its own.
+ */
+import type { Certificate } from '#openssh/certificate.ts';
+import { MAX_ADDRESSES, MAX_NAMES } from '#protocol/host-challenge.ts';
+import type { CaClient } from '../ca/ca-client.ts';
+import { enrolKey } from '../ca/enrolment.ts';
+import { type Authority, fingerprintsOf } from '../state/authority.ts';
+import { chooseKeys } from './key-choice.ts';
+import { type ActivateOptions, activate, checkCandidate } from './install.ts';
+import type { HostContext } from './host-context.ts';
+import { HostError } from './host-error.ts';
+import { type HostKey, readHostKeys } from './host-key.ts';
+import { hostRecordPath } from './host-record.ts';
+import { type EnrolledKey, type InstallSite, findInstallSite, planFor } from './install-site.ts';
+import { type InstallPlan, candidateConfig } from './install-plan.ts';
+import { readIssued, storeIssued } from './issued-store.ts';
+import { type Identity, findIdentity } from './machine-identity.ts';
+import { type ReloadMethod, findReloadMethod } from './reload.ts';
+import { isReusable } from './reuse.ts';
+import { findServed, servesKey } from './served-check.ts';
+import { requireWritable } from './writable.ts';
+
+export interface EnrolOptions {
+  readonly names?: readonly string[] | undefined;
+  readonly addresses?: readonly string[] | undefined;
+  readonly port?: number | undefined;
+  readonly allKeys: boolean;
+  readonly trustUsers: boolean;
+  readonly replace: boolean;
+}
+
+/** Everything that is known before the CA is asked. */
+export interface EnrolmentPlan {
+  readonly identity: Identity;
+  readonly port: number;
+  readonly keys: readonly HostKey[];
+  readonly site: InstallSite;
+  readonly reload: ReloadMethod;
+  readonly remarks: readonly string[];
+}
+
+/** @throws HostError; nothing is changed */
+export async function planEnrolment(
+  context: HostContext,
+  authority: Authority,
+  options: EnrolOptions,
+): Promise<EnrolmentPlan> {
+  const { settings } = context;
+  const choice = chooseKeys(await readHostKeys(settings), settings, options.allKeys);
+  for (const key of choice.keys) await requireServed(context, key);
+  const identity = await findIdentity(options, settings);
+  requireBounds(identity);
+  const site = await findInstallSite(context, authority, choice.keys, options);
+  await requireWritable([...site.targets, hostRecordPath(context.stateDirectory)]);
+  const reload = await findReloadMethod(settings, context.reload);
+  const remarks = [...choice.remarks, ...identity.remarks, ...site.remarks];
+  return { identity, port: options.port ?? settings.ports[0] ?? 22, keys: choice.keys, site, reload, remarks };
+}
+
+/** Asks the CA for the certificate of one key, unless it gave one before. @throws CaError, HostError */
+export async function obtainCertificate(
+  { stateDirectory }: HostContext,
+  authority: Authority,
+  plan: EnrolmentPlan,
+  key: HostKey,
+  client: CaClient,
+): Promise<EnrolledKey> {
+  const { names, addresses } = plan.identity;
+  const trustedCas = fingerprintsOf(authority.hostCaKeys);
+  const known = await readIssued(stateDirectory, key.fingerprint);
+  if (known !== undefined && isReusable(known, { keyBlob: key.blob, names, trustedCas, now: epochSeconds() })) {
+    return { key, certificate: known, reused: true };
+  }
+  const request = { names, addresses, port: plan.port, key, trustedCas, now: epochSeconds };
+  const certificate = await enrolKey(client, request);
+  await storeIssued(stateDirectory, key.fingerprint, certificate);
+  return { key, certificate, reused: false };
+}
+
+export interface InstallOutcome {
+  readonly plan: InstallPlan;
+  /** False when everything was there and served already. */
+  readonly changed: boolean;
+}
+
+/** @throws HostError; the old state stands then */
+export async function installCertificates(
+  context: HostContext,
+  authority: Authority,
+  plan: EnrolmentPlan,
+  enrolled: readonly EnrolledKey[],
+  hooks: Pick<ActivateOptions, 'onStep' | 'onActivation' | 'signal'> = {},
+): Promise<InstallOutcome> {
+  const install = await planFor(context, authority, plan.site, enrolled, { ...plan.identity, port: plan.port });
+  const certificates = enrolled.map(({ certificate }) => certificate);
+  const onlyRecord = install.changes.every(({ path }) => path === hostRecordPath(context.stateDirectory));
+  if (onlyRecord && (await allServed(context, certificates))) return { plan: install, changed: false };
+  await checkCandidate(context, candidateConfig(install, plan.site.sshdConfig.text));
+  await activate(context, install.changes, { ...hooks, certificates, method: plan.reload });
+  return { plan: install, changed: true };
+}
+
+async function allServed({ settings }: HostContext, certificates: readonly Certificate[]): Promise<boolean> {
+  for (const certificate of certificates) {
+    if ((await findServed(settings, certificate)) !== 'served') return false;
+  }
+  return true;
+}
+
+async function requireServed({ settings }: HostContext, key: HostKey): Promise<void> {
+  if (await servesKey(settings, key.publicKey, key.blob)) return;
+  throw new HostError('key-not-served', `the running sshd does not answer with the key of ${key.path}`, {
+    advice:
+      'It may have been started before the key was made, or with another configuration: reload sshd (systemctl reload ssh), or name its configuration with --sshd-config.',
+  });
+}
+
+function requireBounds({ names, addresses }: Identity): void {
+  if (names.length > MAX_NAMES) throw new HostError('name-unknown', `more than ${MAX_NAMES} names for one host`);
+  if (addresses.length <= MAX_ADDRESSES) return;
+  throw new HostError('address-unknown', `more than ${MAX_ADDRESSES} addresses for one host`, {
+    advice: 'Name with --ip the ones that DNS has for its names.',
+  });
+}
+
+export function epochSeconds(): bigint {
+  return BigInt(Math.floor(Date.now() / 1000));
+}

@@ -1,0 +1,55 @@
+/** The host that a command works on: its sshd with its effective configuration, and our state directory. Does I/O. */
+import { lstat, readFile, realpath } from 'node:fs/promises';
+import { join } from 'node:path';
+import { systemErrorCode, systemErrorReason } from '../failure.ts';
+import { HostError } from './host-error.ts';
+import type { ExistingFile } from './install-plan.ts';
+import { type ConfigText, decodeConfig } from './sshd-config-text.ts';
+import { type SshdPlaces, type SshdProgram, findSshd } from './sshd-program.ts';
+import type { SshdSettings } from './sshd-settings.ts';
+
+export interface HostContext {
+  readonly stateDirectory: string;
+  readonly sshd: SshdProgram;
+  readonly settings: SshdSettings;
+  /** Value of `--reload`. */
+  readonly reload: string | undefined;
+}
+
+export interface HostPlaces extends SshdPlaces {
+  readonly stateDirectory: string;
+  readonly reload?: string | undefined;
+}
+
+/** @throws HostError */
+export async function openHost(places: HostPlaces): Promise<HostContext> {
+  const sshd = await findSshd(places);
+  return { stateDirectory: places.stateDirectory, sshd, settings: await sshd.readSettings(), reload: places.reload };
+}
+
+/** @returns undefined when there is no such file @throws HostError `not-writable` for anything that is not a file we can read */
+export async function readExisting(path: string): Promise<ExistingFile | undefined> {
+  try {
+    const facts = await lstat(path);
+    if (!facts.isFile()) throw new HostError('not-writable', `${path} is not a regular file`);
+    return { content: await readFile(path), mode: facts.mode & 0o7777 };
+  } catch (cause) {
+    if (systemErrorCode(cause) === 'ENOENT') return undefined;
+    if (systemErrorCode(cause) === undefined) throw cause;
+    throw new HostError('not-writable', `${path} cannot be read: ${systemErrorReason(cause)}`, { cause });
+  }
+}
+
+/** The file behind a symbolic link; the path itself where there is none yet. */
+export async function resolveTarget(path: string): Promise<string> {
+  return realpath(path).catch(() => path);
+}
+
+/** The configuration file itself, without what it includes. */
+export async function readConfigText(sshd: SshdProgram): Promise<ConfigText> {
+  return decodeConfig(await readFile(sshd.configPath));
+}
+
+export function candidatePath(stateDirectory: string): string {
+  return join(stateDirectory, 'host', 'candidate-sshd_config');
+}
