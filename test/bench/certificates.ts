@@ -31,15 +31,16 @@ export async function bench(): Promise<BenchReport> {
   try {
     const ca = join(directory, 'ca');
     const { rootFingerprint } = await createCa({
-      ...{
-        directory: ca,
-        passphrase: passphrase(),
-        keyType: 'ed25519',
-        name: 'Bench',
-        dnsNames: ['localhost'],
-        address: '127.0.0.1:0',
-      },
-      ...{ enrolNames: [], enrolAddresses: [], userPrincipals: ['alice'], progress: () => undefined },
+      directory: ca,
+      passphrase: passphrase(),
+      keyType: 'ed25519',
+      name: 'Bench',
+      dnsNames: ['localhost'],
+      address: '127.0.0.1:0',
+      enrolNames: [],
+      enrolAddresses: [],
+      userPrincipals: ['alice'],
+      progress: () => undefined,
     });
     await writeFile(join(directory, 'passphrase'), passphrase(), { mode: 0o600 });
     const alone = cryptoAlone();
@@ -103,7 +104,7 @@ async function startServer(ca: string, passphraseFile: string): Promise<{ port: 
     if (line === '}') break;
   }
   const { port } = JSON.parse(text) as { port: number };
-  return { port, [Symbol.asyncDispose]: async () => await stop(child) };
+  return { port, [Symbol.asyncDispose]: async () => stop(child) };
 }
 
 async function stop(child: ChildProcess): Promise<void> {

@@ -18,9 +18,8 @@ const headers = { 'content-type': 'application/json' };
 
 // Connections and TLS sessions first: what is measured is the CA at work.
 await Promise.all(
-  Array.from(
-    { length: Number(clients) },
-    async () => await (await pool.request({ path: '/health', method: 'GET' })).body.dump(),
+  Array.from({ length: Number(clients) }, async () =>
+    (await pool.request({ path: '/health', method: 'GET' })).body.dump(),
   ),
 );
 

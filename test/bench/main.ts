@@ -6,7 +6,7 @@ import { cpus } from 'node:os';
 import { type BenchReport, printReport } from './report.ts';
 
 const benches: Readonly<Record<string, () => Promise<{ readonly bench: () => Promise<BenchReport> }>>> = {
-  certificates: async () => await import('./certificates.ts'),
+  certificates: async () => import('./certificates.ts'),
 };
 
 const wanted = process.argv.slice(2);

@@ -171,5 +171,5 @@ async function runHidden(args: readonly string[]): Promise<void> {
 }
 
 function disposable(value: Agent): { readonly value: Agent } & AsyncDisposable {
-  return { value, [Symbol.asyncDispose]: async () => await value.close() };
+  return { value, [Symbol.asyncDispose]: async () => value.close() };
 }

@@ -2,11 +2,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { createServer, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import { execa } from 'execa';
 import { startDnsServer } from '#test/simulator/dns/dns-server.ts';
@@ -35,7 +34,7 @@ export interface Stage {
 
 export async function openStage(stack: AsyncDisposableStack): Promise<Stage> {
   const directory = await mkdtemp(join(tmpdir(), 'countersign-demo-'));
-  stack.defer(async () => await rm(directory, { recursive: true, force: true }));
+  stack.defer(async () => rm(directory, { recursive: true, force: true }));
   const addresses = new Map(hosts.map(({ name, address }) => [name, address]));
   const dns = stack.use(
     await startDnsServer(({ name, type }) => {
@@ -70,7 +69,7 @@ export async function startSshd({ name, address }: DemoHost, stage: Stage): Prom
   ];
   await writeFile(config, `${lines.join('\n')}\n`);
   const child = spawn('/usr/sbin/sshd', ['-D', '-e', '-f', config], { stdio: 'ignore' });
-  stage.stack.defer(async () => await end(child));
+  stage.stack.defer(async () => end(child));
   await answers(address, stage.port);
   return { config, pid: child.pid ?? 0 };
 }
@@ -82,7 +81,7 @@ export async function startCa(
 ): Promise<{ url: string; rootFingerprint: string }> {
   const [file, ...before] = caProgram();
   const child = spawn(file, [...before, ...args, '--json'], { stdio: ['ignore', 'pipe', 'pipe'] });
-  stage.stack.defer(async () => await end(child));
+  stage.stack.defer(async () => end(child));
   let errors = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
   let text = '';
