@@ -2,17 +2,19 @@
  * Sets up the judge of the simulator: the vendor's own `yubihsm-shell`, from Debian 13, in a small chroot.
  *
  * The shell of Debian 13 needs a newer C library than many development machines have, so `debootstrap` unpacks a minimal
- * Debian 13 with the packages `yubihsm-shell` (the command), `yubihsm-wrap` (makes wrapped objects off-line) and
- * `yubihsm-pkcs11` (the vendor's PKCS#11 module) into a cache directory that is in no repository. It needs root, the
- * package `debootstrap`, and the Debian mirror; the first run takes about a minute, later ones nothing.
+ * Debian 13 with the packages `yubihsm-shell` (the command), `yubihsm-wrap` (makes wrapped objects off-line),
+ * `yubihsm-pkcs11` (the vendor's PKCS#11 module) and `python3` (calls the vendor's library where the shell cannot) into a
+ * cache directory that is in no repository. It needs root, the package `debootstrap`, and the Debian mirror; the first run
+ * takes about a minute, later ones nothing.
  *
  * By hand: node test/yubihsm-simulator/judge-chroot.ts        prints the directory
  */
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 
-const packages = ['yubihsm-shell', 'yubihsm-wrap', 'yubihsm-pkcs11'];
+const packages = ['yubihsm-shell', 'yubihsm-wrap', 'yubihsm-pkcs11', 'python3'];
+const contents = `${packages.join(' ')}\n`;
 const defaultDirectory = join(import.meta.dirname, '../../node_modules/.cache/countersign/judge-trixie');
 const doneMark = '.judge-ready';
 
@@ -31,13 +33,14 @@ export interface JudgeOptions {
  */
 export async function prepareJudge(options: JudgeOptions = {}): Promise<string> {
   const directory = options.directory ?? defaultDirectory;
-  if (existsSync(join(directory, doneMark))) return directory;
+  const mark = join(directory, doneMark);
+  if (existsSync(mark) && readFileSync(mark, 'utf8') === contents) return directory;
   const partial = `${directory}.partial`;
   rmSync(partial, { recursive: true, force: true });
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(partial, { recursive: true });
   await debootstrap(partial, options);
-  writeFileSync(join(partial, doneMark), `${packages.join(' ')}\n`);
+  writeFileSync(join(partial, doneMark), contents);
   renameSync(partial, directory);
   return directory;
 }

@@ -1,6 +1,6 @@
 /** An object as the device keeps it, and the header with which it comes in. */
 import { type Cursor, long, short } from './cursor.ts';
-import { Refusal } from './numbers.ts';
+import { everyCapability, Refusal } from './numbers.ts';
 
 export interface StoredObject {
   id: number;
@@ -33,12 +33,17 @@ export function readHeader(cursor: Cursor): Header {
     id: cursor.uint16(),
     label: Buffer.from(cursor.take(40)),
     domains: cursor.uint16(),
-    capabilities: cursor.uint64(),
+    capabilities: readCapabilities(cursor),
     algorithm: cursor.uint8(),
   };
   if (header.id === 0xffff) throw new Refusal('invalidId');
   if (header.domains === 0) throw new Refusal('invalidData');
   return header;
+}
+
+/** Reads capabilities; bits that no capability has are dropped: clients say "all" with 64 ones. */
+export function readCapabilities(cursor: Cursor): bigint {
+  return cursor.uint64() & everyCapability;
 }
 
 /** Types whose objects hold delegated capabilities in front of their value. */

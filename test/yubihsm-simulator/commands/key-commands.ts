@@ -13,7 +13,7 @@ import {
 } from '../key-material.ts';
 import { algorithm, type CapabilityName, commandNumber, Refusal, types } from '../numbers.ts';
 import { type Context, create, demand, lookUp, usable } from '../rules.ts';
-import { type Header, readHeader, type StoredObject } from '../stored-object.ts';
+import { type Header, readCapabilities, readHeader, type StoredObject } from '../stored-object.ts';
 import type { Handler } from './handler.ts';
 import { short } from '../cursor.ts';
 
@@ -85,7 +85,7 @@ const eddsa: Handler = (context, data) => {
 
 const putAuthenticationKey: Handler = (context, data) => {
   const header = readHeader(data);
-  const delegated = data.uint64();
+  const delegated = readCapabilities(data);
   if (header.algorithm !== algorithm.authentication) throw new Refusal('invalidData');
   const value = Buffer.from(data.take(32));
   data.done();

@@ -4,7 +4,7 @@ import { Cursor, long, short } from '../cursor.ts';
 import { isAsymmetric, isMaterialLength } from '../key-material.ts';
 import { algorithm, bit, commandNumber, Refusal, types } from '../numbers.ts';
 import { checkRoom, create, demand, lookUp, usable } from '../rules.ts';
-import { hasDelegated, readHeader, type StoredObject, storedLength } from '../stored-object.ts';
+import { hasDelegated, readCapabilities, readHeader, type StoredObject, storedLength } from '../stored-object.ts';
 import type { Handler } from './handler.ts';
 
 const keyLengths = new Map<number, number>([
@@ -18,7 +18,7 @@ const underWrap = 0x10;
 
 const putWrapKey: Handler = (context, data) => {
   const header = readHeader(data);
-  const delegated = data.uint64();
+  const delegated = readCapabilities(data);
   const value = Buffer.from(data.all());
   if (keyLengths.get(header.algorithm) !== value.length) throw new Refusal('wrongLength');
   demand(context, 'putWrapKey');
@@ -27,7 +27,7 @@ const putWrapKey: Handler = (context, data) => {
 
 const generateWrapKey: Handler = (context, data) => {
   const header = readHeader(data);
-  const delegated = data.uint64();
+  const delegated = readCapabilities(data);
   data.done();
   const length = keyLengths.get(header.algorithm);
   if (length === undefined) throw new Refusal('invalidData');
@@ -92,13 +92,13 @@ function unseal(wrapKey: StoredObject, blob: Buffer): Omit<StoredObject, 'sequen
   if (blob.length < nonceLength + 59 + tagLength) throw new Refusal('wrongLength');
   const cursor = new Cursor(open(wrapKey, blob));
   cursor.uint8();
-  const capabilities = cursor.uint64();
+  const capabilities = readCapabilities(cursor);
   const id = cursor.uint16();
   cursor.uint16();
   const domains = cursor.uint16();
   const [type, number, , origin] = cursor.take(4) as unknown as [number, number, number, number];
   const label = Buffer.from(cursor.take(40));
-  const delegated = hasDelegated(type) ? cursor.uint64() : 0n;
+  const delegated = hasDelegated(type) ? readCapabilities(cursor) : 0n;
   const value = Buffer.from(cursor.all());
   if (type === types.asymmetricKey && !(isAsymmetric(number) && isMaterialLength(number, value.length))) {
     throw new Refusal('invalidData');
