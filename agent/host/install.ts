@@ -126,8 +126,7 @@ async function goBack(
 }
 
 function explain(cause: unknown, done: string): unknown {
-  if (!isFailure(cause))
-    return new HostError('change-failed', systemErrorReason(cause), { cause, advice: done });
+  if (!isFailure(cause)) return new HostError('change-failed', systemErrorReason(cause), { cause, advice: done });
   const advice = cause.advice === undefined ? done : `${done}\n${cause.advice}`;
   return cause instanceof HostError ? new HostError(cause.code, cause.message, { cause, advice }) : cause;
 }

@@ -67,7 +67,7 @@ async function exchange(connection: Connection, algorithms: readonly string[]): 
 
 class Connection {
   readonly #socket: Socket;
-  readonly #chunks: AsyncIterator<Uint8Array, undefined>;
+  readonly #chunks: AsyncIterator<Uint8Array>;
   readonly #reader = new HandshakeReader();
 
   constructor(socket: Socket) {
@@ -96,9 +96,9 @@ class Connection {
     for (;;) {
       const taken = take(this.#reader);
       if (taken !== undefined) return taken;
-      const { done, value } = await this.#chunks.next();
-      if (done === true) throw new FormatError('truncated', 'the server closed the connection');
-      this.#reader.push(value);
+      const next: IteratorResult<Uint8Array, unknown> = await this.#chunks.next();
+      if (next.done === true) throw new FormatError('truncated', 'the server closed the connection');
+      this.#reader.push(next.value);
     }
   }
 }

@@ -1,0 +1,48 @@
+/** Checks of the trusted CA: whether it answers, what time it has, and whether it still has the keys that were pinned. */
+import { encodePublicKey } from '#openssh/public-key.ts';
+import { HealthReply } from '#protocol/step-api.ts';
+import { fingerprintOf } from '#openssh/fingerprint.ts';
+import { type CaClient, openCaClient } from '../../ca/ca-client.ts';
+import { fetchCaKeys } from '../../ca/trust.ts';
+import { type Authority, fingerprintsOf } from '../../state/authority.ts';
+import { findingOf } from './failure-finding.ts';
+import { type Finding, fail, ok, warn } from './finding.ts';
+
+/** The CA tolerates a little; beyond that challenges and certificates look expired or not yet valid. */
+const CLOCK_WARN_SECONDS = 30;
+const CLOCK_FAIL_SECONDS = 60;
+
+export async function checkCa(authority: Authority): Promise<Finding[]> {
+  await using client = openCaClient({ url: authority.url, root: authority.rootCertificate });
+  try {
+    await client.get('/health', HealthReply);
+    const clock = clockFinding(Date.now(), client.caTimeMs);
+    return [ok('ca', `${authority.url} answers, under the pinned root`), clock, await checkKeys(authority, client)];
+  } catch (error) {
+    return [findingOf('ca', error, 'Check the address and the network.')];
+  }
+}
+
+/** Both in epoch milliseconds; the CA's has whole seconds. */
+export function clockFinding(localMs: number, caMs: number | undefined): Finding {
+  if (caMs === undefined) return warn('clock', 'the CA did not tell its time', 'Compare `date -u` here and at the CA.');
+  const seconds = Math.round((localMs - caMs) / 1000);
+  const words = `the clock here is ${Math.abs(seconds)} s ${seconds < 0 ? 'behind' : 'ahead of'} the CA's`;
+  const advice = 'Set the clock right, best by NTP: timedatectl set-ntp true';
+  if (Math.abs(seconds) > CLOCK_FAIL_SECONDS) return fail('clock', words, advice);
+  if (Math.abs(seconds) > CLOCK_WARN_SECONDS) return warn('clock', words, advice);
+  return ok('clock', Math.abs(seconds) <= 1 ? 'the clock agrees with that of the CA' : words);
+}
+
+async function checkKeys(authority: Authority, client: CaClient): Promise<Finding> {
+  const current = await fetchCaKeys(client);
+  const again = `Run again: countersign bootstrap --ca ${authority.url} --fingerprint ${authority.rootFingerprint}`;
+  const pinned = fingerprintsOf([...authority.hostCaKeys, ...authority.userCaKeys]);
+  const unknown = [...current.hostCaKeys, ...current.userCaKeys].filter(
+    (key) => !pinned.has(fingerprintOf(encodePublicKey(key))),
+  );
+  if (unknown.length > 0) return warn('ca-keys', 'the CA has SSH keys that were not there when it was pinned', again);
+  const announced = fingerprintsOf([...current.hostCaKeys, ...current.userCaKeys]);
+  if (!pinned.isSubsetOf(announced)) return warn('ca-keys', 'the CA has given up SSH keys that are pinned here', again);
+  return ok('ca-keys', 'the SSH keys of the CA are the pinned ones');
+}
