@@ -15,6 +15,7 @@ export interface InitOptions extends PassphraseOptions {
   readonly keyType: CaKeyType;
   readonly root?: string;
   readonly key?: string;
+  readonly csr?: boolean;
   readonly sshHostKey?: string;
   readonly sshUserKey?: string;
   readonly allowName: readonly string[];
@@ -24,11 +25,12 @@ export interface InitOptions extends PassphraseOptions {
 }
 
 export async function init(options: InitOptions): Promise<void> {
-  const { root, key, sshHostKey, sshUserKey } = options;
+  const { root, key, csr = false, sshHostKey, sshUserKey } = options;
   const listen = parseListenAddress(options.address);
   if (listen === undefined) throw new CommandError('--address must be HOST:PORT, [IPV6]:PORT or :PORT.');
   if ((root === undefined) !== (key === undefined))
     throw new CommandError('--root and --key belong together: a root certificate and its private key.');
+  if (csr && root !== undefined) throw new CommandError('Give --root with --key, or --csr, not both.');
   if (/^[#\s]|\p{C}/u.test(options.name))
     throw new CommandError('--name must be a plain text that does not start with # or white space.');
   const created = await createCa({
@@ -40,7 +42,7 @@ export async function init(options: InitOptions): Promise<void> {
     keyType: options.keyType,
     ...(sshHostKey === undefined ? {} : { hostKeyFile: sshHostKey }),
     ...(sshUserKey === undefined ? {} : { userKeyFile: sshUserKey }),
-    ...(root === undefined || key === undefined ? {} : { root: { certificateFile: root, keyFile: key } }),
+    root: root !== undefined && key !== undefined ? { certificateFile: root, keyFile: key } : csr ? 'request' : 'own',
     enrolNames: options.allowName,
     enrolAddresses: options.allowAddress,
     userPrincipals: options.allowUser,
@@ -49,7 +51,7 @@ export async function init(options: InitOptions): Promise<void> {
   if (options.json === true) return printJson(created);
   printFacts([
     ['CA directory', created.directory],
-    ['Root fingerprint', created.rootFingerprint],
+    ['Root fingerprint', created.rootFingerprint ?? '(none yet: an intermediate has to be imported)'],
     ['Host CA', created.hostCa],
     ['User CA', created.userCa],
   ]);
@@ -57,19 +59,25 @@ export async function init(options: InitOptions): Promise<void> {
   process.stdout.write(nextSteps(created.directory, url, created.rootFingerprint, options));
 }
 
-function nextSteps(
-  directory: string,
-  url: string,
-  fingerprint: string,
-  { allowName, allowAddress }: InitOptions,
-): string {
-  const shut = allowName.length === 0 || allowAddress.length === 0;
-  return `
-Next:
-${shut ? `  1. Say in ${directory}/ca.toml which names and addresses may enrol (enrolment.names, enrolment.addresses).\n  2. ` : '  1. '}countersign-ca serve --dir ${directory}
-On each host:
-  countersign bootstrap --ca ${url} --fingerprint ${fingerprint}
-  countersign host enroll
-Move secrets/root.key to a safe place: it is needed again only to replace the intermediate.
-`;
+function nextSteps(directory: string, url: string, rootFingerprint: string | null, options: InitOptions): string {
+  const shut = options.allowName.length === 0 || options.allowAddress.length === 0;
+  const steps = [
+    ...(shut
+      ? [`Say in ${directory}/ca.toml which names and addresses may enrol (enrolment.names, enrolment.addresses).`]
+      : []),
+    ...(rootFingerprint === null
+      ? [
+          `Have your PKI sign ${directory}/certs/intermediate_ca.csr as a CA certificate (path length 0).`,
+          `countersign-ca import-intermediate --dir ${directory} --root ROOT.crt INTERMEDIATE.crt`,
+        ]
+      : []),
+    `countersign-ca serve --dir ${directory}`,
+    `On each host: countersign bootstrap --ca ${url} --fingerprint ${rootFingerprint ?? 'FINGERPRINT'}`,
+    '              countersign host enroll',
+  ];
+  const rootKey = rootFingerprint !== null && options.root === undefined;
+  const advice = rootKey
+    ? '\nMove secrets/root.key to a safe place: it is needed again only to replace the intermediate.\n'
+    : '';
+  return `\nNext:\n${steps.map((step) => `  ${step}\n`).join('')}${advice}`;
 }

@@ -15,7 +15,18 @@ export function createProgram(): Command {
       'after',
       '\nExit status: 0 done, 1 refused or failed (stderr says why and what to do), 2 wrong usage.',
     );
-  for (const add of [addInit, addServe, addToken, addCerts, addShow, addHosts, addAudit, addCheckConfig]) add(program);
+  for (const add of [
+    addInit,
+    addImportIntermediate,
+    addServe,
+    addToken,
+    addCerts,
+    addShow,
+    addHosts,
+    addAudit,
+    addCheckConfig,
+  ])
+    add(program);
   return program;
 }
 
@@ -48,11 +59,21 @@ function addInit(program: Command): void {
     .option('--allow-user <name>', 'user certificates may be issued for this login name; repeatable', collect, [])
     .option('--root <file>', 'bring your own X.509 root certificate (EC P-256), with --key')
     .option('--key <file>', 'its private key: signs the intermediate and is not kept')
+    .option('--csr', 'make a request for an intermediate, to be signed by a PKI of your own')
     .option('--ssh-host-key <file>', 'bring your own SSH host CA key')
     .option('--ssh-user-key <file>', 'bring your own SSH user CA key');
   addPassphraseOptions(init)
     .option(...JSON_OPTION)
     .action(running(async () => (await import('./init.ts')).init));
+}
+
+function addImportIntermediate(program: Command): void {
+  const add = command(program, 'import-intermediate', 'complete a CA directory that was made with init --csr')
+    .argument('<file>', 'the signed intermediate certificate; the root may follow in the same file')
+    .option('--root <file>', 'the root certificate that signed it');
+  addPassphraseOptions(add)
+    .option(...JSON_OPTION)
+    .action(running(async () => (await import('./import-intermediate.ts')).importIntermediate));
 }
 
 function addServe(program: Command): void {

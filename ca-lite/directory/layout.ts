@@ -6,6 +6,8 @@ export interface CaLayout {
   readonly config: string;
   readonly rootCertificate: string;
   readonly intermediateCertificate: string;
+  /** Only after `init --csr`. */
+  readonly intermediateRequest: string;
   readonly serverCertificate: string;
   readonly hostCaPublicKey: string;
   readonly userCaPublicKey: string;
@@ -27,6 +29,7 @@ export function caLayout(directory: string): CaLayout {
     certificates,
     rootCertificate: join(certificates, 'root_ca.crt'),
     intermediateCertificate: join(certificates, 'intermediate_ca.crt'),
+    intermediateRequest: join(certificates, 'intermediate_ca.csr'),
     serverCertificate: join(certificates, 'server.crt'),
     hostCaPublicKey: join(certificates, 'ssh_host_ca.pub'),
     userCaPublicKey: join(certificates, 'ssh_user_ca.pub'),

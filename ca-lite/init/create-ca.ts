@@ -13,34 +13,30 @@ import { type TemplateValues, formatConfigTemplate } from '../config/template.ts
 import { type CaLayout, type SecretName, caLayout } from '../directory/layout.ts';
 import { storePath } from '../directory/open-config.ts';
 import { writeSecret } from '../directory/secrets.ts';
+import { isSystemError, reasonOf } from '../files/system-error.ts';
 import { syncDirectory, writeNewFile } from '../files/write-new.ts';
 import { openSqliteStore } from '../store/sqlite-store.ts';
-import {
-  type X509Identity,
-  createIntermediate,
-  createRoot,
-  createServerCertificate,
-  generateX509Key,
-  x509Fingerprint,
-} from '../x509/certificate-authority.ts';
+import { generateX509Key } from '../x509/certificate-authority.ts';
 import type { CaKeyType } from './ca-key-type.ts';
 import { generateCaKey, importCaKey } from './ca-keys.ts';
-import { importRoot } from './x509-root.ts';
+import { makeX509Part } from './x509-part.ts';
+import type { RootFiles } from './x509-root.ts';
 
 export interface CaWishes extends TemplateValues {
   readonly directory: string;
   readonly passphrase: Uint8Array;
   readonly keyType: CaKeyType;
-  /** Files of CA keys and of an X.509 root that exist already. */
+  /** Files of CA keys that exist already. */
   readonly hostKeyFile?: string;
   readonly userKeyFile?: string;
-  readonly root?: { readonly certificateFile: string; readonly keyFile: string };
+  readonly root: RootFiles | 'own' | 'request';
   readonly progress: (step: string) => void;
 }
 
 export interface CreatedCa {
   readonly directory: string;
-  readonly rootFingerprint: string;
+  /** Null after a request, until the intermediate has been imported. */
+  readonly rootFingerprint: string | null;
   readonly hostCa: string;
   readonly userCa: string;
 }
@@ -75,47 +71,26 @@ async function fill(layout: CaLayout, configText: string, wishes: CaWishes): Pro
   const { passphrase, progress } = wishes;
   for (const path of [layout.certificates, layout.secrets, join(layout.directory, 'db')])
     await mkdir(path, { mode: 0o700 });
-  progress('making the X.509 root, intermediate and server certificate');
-  const x509 = await makeX509(wishes);
+  progress(wishes.root === 'request' ? 'making the request for an intermediate' : 'making the X.509 certificates');
+  const x509 = await makeX509Part(wishes, layout, new Date());
   progress('making the SSH CA keys');
   const ssh = await makeSshKeys(wishes);
   progress('encrypting the keys');
-  const secrets: [SecretName, KeyObject | undefined][] = [
-    ['root', x509.rootIsOurs ? x509.root.privateKey : undefined],
-    ['intermediate', x509.intermediate.privateKey],
-    ['server', x509.server.privateKey],
+  const secrets: (readonly [SecretName, KeyObject])[] = [
+    ...x509.secrets,
     ['ssh_host_ca', ssh.host],
     ['ssh_user_ca', ssh.user],
     ['token', await generateX509Key()],
   ];
-  for (const [name, key] of secrets) if (key !== undefined) await writeSecret(layout, name, key, passphrase);
+  for (const [name, key] of secrets) await writeSecret(layout, name, key, passphrase);
   progress('writing certificates, configuration and store');
-  await writeNewFile(layout.rootCertificate, `${x509.root.certificatePem.trim()}\n`, 0o644);
-  await writeNewFile(layout.intermediateCertificate, `${x509.intermediate.certificatePem.trim()}\n`, 0o644);
-  await writeNewFile(layout.serverCertificate, `${x509.server.certificatePem.trim()}\n`, 0o644);
+  for (const [path, text] of x509.files) await writeNewFile(path, `${text.trim()}\n`, 0o644);
   const lines = { hostCa: publicLine(ssh.host, wishes, 'host'), userCa: publicLine(ssh.user, wishes, 'user') };
   await writeNewFile(layout.hostCaPublicKey, `${lines.hostCa}\n`, 0o644);
   await writeNewFile(layout.userCaPublicKey, `${lines.userCa}\n`, 0o644);
   await writeNewFile(layout.config, configText, 0o600);
   await createStore(layout, configText, x509.rootFingerprint);
   return { rootFingerprint: x509.rootFingerprint, ...lines };
-}
-
-async function makeX509({ name, dnsNames, root: given, passphrase }: CaWishes) {
-  const now = new Date();
-  const root: X509Identity =
-    given === undefined
-      ? await createRoot(name, await generateX509Key(), now)
-      : await importRoot(given, passphrase, now);
-  const intermediate = await createIntermediate(name, root, await generateX509Key(), now);
-  const server = await createServerCertificate(dnsNames, intermediate, await generateX509Key(), now);
-  return {
-    root,
-    rootIsOurs: given === undefined,
-    intermediate,
-    server,
-    rootFingerprint: x509Fingerprint(root.certificatePem),
-  };
 }
 
 async function makeSshKeys({
@@ -136,7 +111,7 @@ async function makeSshKeys({
   return { host, user };
 }
 
-async function createStore(layout: CaLayout, configText: string, rootFingerprint: string): Promise<void> {
+async function createStore(layout: CaLayout, configText: string, rootFingerprint: string | null): Promise<void> {
   await using store = await openSqliteStore({
     path: storePath(layout, parseConfig(configText)),
     role: 'administrator',
@@ -170,12 +145,4 @@ function checkConfig(text: string): void {
 
 function publicLine(key: KeyObject, { name }: CaWishes, kind: string): string {
   return formatPublicKeyLine(publicKeyFromObject(key), `${name} ${kind} CA`);
-}
-
-function isSystemError(error: unknown): error is NodeJS.ErrnoException {
-  return error instanceof Error && 'code' in error && 'syscall' in error;
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

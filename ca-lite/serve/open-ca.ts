@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { fingerprintOf } from '#openssh/fingerprint.ts';
 import { encodePublicKey } from '#openssh/public-key.ts';
 import { ownAddresses } from '../address/own-addresses.ts';
+import { CommandError } from '../command-error.ts';
 import type { Config } from '../config/config.ts';
 import { Dialer } from '../dial-back/dialer.ts';
 import { defaultDialBackCapacity, defaultDialBackLimits } from '../dial-back/limits.ts';
@@ -40,7 +41,12 @@ export interface OpenOptions {
 export async function openCa({ layout, config, passphrase, log, now }: OpenOptions): Promise<OpenCa> {
   await using stack = new AsyncDisposableStack();
   const store = stack.use(await openSqliteStore({ path: storePath(layout, config), role: 'server' }));
-  const rootPem = await readFile(layout.rootCertificate, 'utf8');
+  const rootPem = await readFile(layout.rootCertificate, 'utf8').catch((cause: unknown) => {
+    throw new CommandError(
+      `${layout.rootCertificate} cannot be read. After init --csr, run countersign-ca import-intermediate first.`,
+      { cause },
+    );
+  });
   const intermediate = {
     certificatePem: await readFile(layout.intermediateCertificate, 'utf8'),
     privateKey: await readSecret(layout, 'intermediate', passphrase),

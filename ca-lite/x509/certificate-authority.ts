@@ -8,7 +8,8 @@ import { promisify } from 'node:util';
 import * as x509 from '@peculiar/x509';
 import { isIP } from 'node:net';
 
-const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+/** P-256 with SHA-256, for every signature here. */
+export const signingAlgorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 
 const DAY_MS = 86_400_000;
 /** Clients with a clock that is a little behind accept the certificate at once. */
@@ -34,9 +35,9 @@ export async function createRoot(name: string, privateKey: KeyObject, now: Date)
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     ...validity(now, ROOT_LIFETIME_DAYS),
     serialNumber: randomSerial(),
-    name: subject(`${name} Root CA`),
+    name: subjectNamed(`${name} Root CA`),
     keys,
-    signingAlgorithm: algorithm,
+    signingAlgorithm,
     extensions: await caExtensions(keys.publicKey, 1),
   });
   return { certificatePem: certificate.toString('pem'), privateKey };
@@ -55,11 +56,11 @@ export async function createIntermediate(
     notBefore: validity(now, ROOT_LIFETIME_DAYS).notBefore,
     notAfter: issuer.notAfter,
     serialNumber: randomSerial(),
-    subject: subject(`${name} Intermediate CA`),
+    subject: subjectNamed(`${name} Intermediate CA`),
     issuer: issuer.subject,
     publicKey: keys.publicKey,
     signingKey: (await cryptoKeys(root.privateKey)).privateKey,
-    signingAlgorithm: algorithm,
+    signingAlgorithm,
     extensions: [...(await caExtensions(keys.publicKey, 0)), await authorityOf(issuer)],
   });
   return { certificatePem: certificate.toString('pem'), privateKey };
@@ -79,11 +80,11 @@ export async function createServerCertificate(
     notBefore,
     notAfter: notAfter < issuer.notAfter ? notAfter : issuer.notAfter,
     serialNumber: randomSerial(),
-    subject: subject(dnsNames[0] ?? 'Countersign'),
+    subject: subjectNamed(dnsNames[0] ?? 'Countersign'),
     issuer: issuer.subject,
     publicKey: keys.publicKey,
     signingKey: (await cryptoKeys(intermediate.privateKey)).privateKey,
-    signingAlgorithm: algorithm,
+    signingAlgorithm,
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
@@ -117,11 +118,14 @@ export function x509Fingerprint(pem: string): string {
   return hash('sha256', new Uint8Array(new x509.X509Certificate(pem).rawData), 'hex');
 }
 
-async function cryptoKeys(privateKey: KeyObject): Promise<webcrypto.CryptoKeyPair> {
+/** A key of ours as WebCrypto has it, which @peculiar/x509 works with. */
+export async function cryptoKeys(privateKey: KeyObject): Promise<webcrypto.CryptoKeyPair> {
   const pkcs8 = privateKey.export({ format: 'der', type: 'pkcs8' });
-  const extractable = await webcrypto.subtle.importKey('pkcs8', new Uint8Array(pkcs8), algorithm, true, ['sign']);
+  const extractable = await webcrypto.subtle.importKey('pkcs8', new Uint8Array(pkcs8), signingAlgorithm, true, [
+    'sign',
+  ]);
   const { d: _, key_ops: __, ...jwk } = await webcrypto.subtle.exportKey('jwk', extractable);
-  const publicKey = await webcrypto.subtle.importKey('jwk', jwk, algorithm, true, ['verify']);
+  const publicKey = await webcrypto.subtle.importKey('jwk', jwk, signingAlgorithm, true, ['verify']);
   return { privateKey: extractable, publicKey };
 }
 
@@ -137,7 +141,7 @@ function randomSerial(): string {
 }
 
 /** Structured, so that no character of a CA's name is taken for syntax (RFC 4514). */
-function subject(commonName: string): x509.JsonName {
+export function subjectNamed(commonName: string): x509.JsonName {
   return [{ CN: [commonName] }];
 }
 

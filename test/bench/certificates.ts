@@ -40,6 +40,7 @@ export async function bench(): Promise<BenchReport> {
       enrolNames: [],
       enrolAddresses: [],
       userPrincipals: ['alice'],
+      root: 'own',
       progress: () => undefined,
     });
     await writeFile(join(directory, 'passphrase'), passphrase(), { mode: 0o600 });
@@ -113,7 +114,12 @@ async function stop(child: ChildProcess): Promise<void> {
   await once(child, 'exit');
 }
 
-async function makeRequests(ca: string, rootFingerprint: string, port: number, count: number): Promise<string[]> {
+async function makeRequests(
+  ca: string,
+  rootFingerprint: string | null,
+  port: number,
+  count: number,
+): Promise<string[]> {
   const tokenKey = await loadTokenKey(await readSecret(caLayout(ca), 'token', passphrase()));
   const publicKey = encodeBase64(encodePublicKey(publicKeyFromObject(generateKeyPairSync('ed25519').privateKey)));
   await using store = await openSqliteStore({ path: join(ca, 'db', 'countersign.sqlite'), role: 'administrator' });
@@ -129,7 +135,7 @@ async function makeRequests(ca: string, rootFingerprint: string, port: number, c
     } as const;
     const claims = makeClaims(grant, {
       authority: `localhost:${port}`,
-      rootFingerprint,
+      rootFingerprint: rootFingerprint ?? '',
       now,
       lifetimeSeconds: 3000,
       tokenId,
