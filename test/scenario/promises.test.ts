@@ -1,0 +1,38 @@
+/** The gate: each promise is cited by a test, and no test of the scenarios is set aside. */
+import { readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { promises } from './promises.ts';
+
+const names = (await readdir(import.meta.dirname)).filter((name) => name.endsWith('.test.ts'));
+const texts = new Map(
+  await Promise.all(
+    names.map(async (name) => [name, await readFile(join(import.meta.dirname, name), 'utf8')] as const),
+  ),
+);
+
+/** As the title of a test, and nowhere else. */
+function citedIn(text: string): string[] {
+  return [...text.matchAll(/\btest(?:\.for\([^)]*\))?\(\s*promised\('([a-z0-9-]+)'\)/g)].map((match) => match[1] ?? '');
+}
+
+describe('promises', () => {
+  const cited = new Set([...texts.values()].flatMap(citedIn));
+
+  test.each(Object.keys(promises))('%s has a test', (id) => {
+    expect(cited).toContain(id);
+  });
+
+  test('no test is set aside', () => {
+    const aside = [...texts].filter(([, text]) =>
+      /\b(test|describe|it)\.(skip|skipIf|runIf|todo|only|fails)\b/.test(text),
+    );
+    expect(aside.map(([name]) => name)).toEqual([]);
+  });
+
+  test('the gate sees a citation, and the lack of one', () => {
+    expect(citedIn(`test(promised('tarpit'), async () => {});`)).toEqual(['tarpit']);
+    expect(citedIn(`test(\n  promised('tarpit'), run)`)).toEqual(['tarpit']);
+    expect(citedIn(`test('tarpit', () => {}); // promised('flood')`)).toEqual([]);
+  });
+});
