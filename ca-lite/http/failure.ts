@@ -104,3 +104,16 @@ export const unknownRoute: Refusal = refuse(
   'not-found',
   'There is nothing here. GET /openapi.json lists what this CA answers.',
 );
+
+export const wrongMethod: Refusal = refuse(
+  'method-not-allowed',
+  'This is answered for another method. GET /openapi.json says which.',
+);
+
+export function tooManyRefusals(seconds: number): Refusal {
+  return refuse(
+    'overloaded',
+    'Too many requests from this address were refused. Look at the reasons first, then try again.',
+    seconds,
+  );
+}

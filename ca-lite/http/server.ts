@@ -9,8 +9,10 @@ import fastify, { type FastifyRequest, LogController } from 'fastify';
 import { ApiErrorBody, isApiErrorCode } from '#protocol/api-error.ts';
 import { version } from '#protocol/version.ts';
 import type { CaContext } from './context.ts';
-import { sendFailure, sendRefusal, unknownRoute } from './failure.ts';
+import { sendFailure, sendRefusal, tooManyRefusals, unknownRoute, wrongMethod } from './failure.ts';
 import { type Metrics, createMetrics } from './metrics.ts';
+import { RefusalBudget } from './refusal-budget.ts';
+import { originOf } from './request-origin.ts';
 import { hostEnrolmentRoutes } from './routes/host-enrolment.ts';
 import { informationRoutes } from './routes/information.ts';
 import { sshSignRoute } from './routes/ssh-sign.ts';
@@ -41,8 +43,11 @@ export async function createServer(context: CaContext, tls: SecureContextOptions
   server.server.maxConnections = MAX_CONNECTIONS;
   const metrics = createMetrics(context.store);
   observe(server, metrics);
+  limitRefusals(server, new RefusalBudget());
   server.setErrorHandler(sendFailure);
-  server.setNotFoundHandler((_request, reply) => sendRefusal(reply, unknownRoute));
+  server.setNotFoundHandler((request, reply) =>
+    sendRefusal(reply, isKnownPath(server, request) ? wrongMethod : unknownRoute),
+  );
   await describe(server, context);
   for (const prefix of ['', '/1.0']) await server.register(routesOf(context), { prefix });
   server.get('/metrics', { schema: { hide: true } }, async (_request, reply) =>
@@ -102,6 +107,30 @@ function observe(server: CaServer, metrics: Metrics): void {
     metrics.seconds.observe({ route }, reply.elapsedTime / 1000);
     done();
   });
+}
+
+/** Refusals that say something about the requester; what is malformed or unknown is answered without any work. */
+const budgetedStatuses: ReadonlySet<number> = new Set([401, 403, 409, 429]);
+
+function limitRefusals(server: CaServer, budget: RefusalBudget): void {
+  server.addHook('onRequest', (request, reply, done) => {
+    const { requester } = originOf(request);
+    const seconds = budget.waitSeconds(requester, performance.now());
+    if (seconds === 0) done();
+    else void sendRefusal(reply, tooManyRefusals(seconds));
+  });
+  server.addHook('onResponse', (request, reply, done) => {
+    const { requester } = originOf(request);
+    if (budgetedStatuses.has(reply.statusCode) && budget.spend(requester, performance.now())) {
+      request.log.warn({ requester }, 'a requester was refused so often that it has to wait now');
+    }
+    done();
+  });
+}
+
+function isKnownPath(server: CaServer, { url }: FastifyRequest): boolean {
+  const [path = ''] = url.split('?');
+  return (['GET', 'POST'] as const).some((method) => server.hasRoute({ method, url: path }));
 }
 
 function routeOf(request: FastifyRequest): string {
