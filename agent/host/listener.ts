@@ -1,10 +1,13 @@
 /**
- * Which process listens on a port (Linux, /proc): so that the sshd that really answers is the one that is reloaded. Does I/O.
+ * Which process listens on an address and port (Linux, /proc): so that the sshd that really answers is the one that is reloaded. Does I/O.
  * Elsewhere, or where /proc does not tell, it finds nothing and the PID file decides.
  */
 import { readFile, readdir, readlink } from 'node:fs/promises';
+import { endianness } from 'node:os';
+import ipaddr from 'ipaddr.js';
 import { systemErrorCode } from '../failure.ts';
-import { listeningInodes } from './proc-net.ts';
+import { parseListeningSockets } from './proc-net.ts';
+import type { Endpoint } from './sshd-settings.ts';
 
 export interface Listener {
   readonly pid: number;
@@ -14,9 +17,9 @@ export interface Listener {
   readonly unit: string | undefined;
 }
 
-/** Every process that holds a listening TCP socket on one of `ports`, as far as we may look. */
-export async function findListeners(ports: readonly number[]): Promise<Listener[]> {
-  const inodes = await listeningInodesOn(ports);
+/** Every process that holds a listening TCP socket on exactly one of `endpoints`, as far as we may look. */
+export async function findListeners(endpoints: readonly Endpoint[]): Promise<Listener[]> {
+  const inodes = await listeningInodesOn(endpoints);
   if (inodes.size === 0) return [];
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
   const holders = await Promise.all(pids.map(async (pid) => ((await holdsSocket(pid, inodes)) ? [pid] : [])));
@@ -24,9 +27,15 @@ export async function findListeners(ports: readonly number[]): Promise<Listener[
 }
 
 /** Changes when the sockets are closed and opened again, as a reload of sshd does. */
-export async function listeningInodesOn(ports: readonly number[]): Promise<Set<string>> {
+export async function listeningInodesOn(endpoints: readonly Endpoint[]): Promise<Set<string>> {
   const tables = await Promise.all(['/proc/net/tcp', '/proc/net/tcp6'].map(readOptional));
-  return new Set(tables.flatMap((table) => listeningInodes(table, ports)));
+  const sockets = tables.flatMap((table) => parseListeningSockets(table, endianness() === 'LE'));
+  const wanted = new Set(endpoints.map(({ address, port }) => `${canonicalAddress(address)} ${port}`));
+  return new Set(sockets.filter(({ address, port }) => wanted.has(`${address} ${port}`)).map(({ inode }) => inode));
+}
+
+function canonicalAddress(address: string): string {
+  return ipaddr.isValid(address) ? ipaddr.parse(address).toString() : address;
 }
 
 async function holdsSocket(pid: number, inodes: ReadonlySet<string>): Promise<boolean> {

@@ -23,7 +23,7 @@ export type ReloadMethod =
 /** @param command value of `--reload` @throws HostError `reload-failed` when no running sshd is found */
 export async function findReloadMethod(settings: SshdSettings, command?: string): Promise<ReloadMethod> {
   if (command !== undefined) return { kind: 'command', command: splitCommand(command) };
-  const listeners = await findListeners(settings.ports);
+  const listeners = await findListeners(settings.endpoints);
   const sshd = listeners.find(({ name }) => name === 'sshd') ?? (await listenerOfPidFile(settings.pidFile));
   if (sshd !== undefined) return methodFor(sshd);
   if (listeners.some(({ name }) => name === 'systemd')) return { kind: 'none' };

@@ -61,11 +61,11 @@ export async function waitUntilAnswering(settings: SshdSettings): Promise<boolea
  * cannot be watched this way (other system, other namespace) is watched by asking for the certificate.
  */
 export async function reloadAndSettle(settings: SshdSettings, reload: () => Promise<void>): Promise<void> {
-  const before = await listeningInodesOn(settings.ports);
+  const before = await listeningInodesOn(settings.endpoints);
   await reload();
   const deadline = Date.now() + (before.size === 0 ? 0 : REOPEN_TIMEOUT_MS);
   while (Date.now() < deadline) {
-    const now = await listeningInodesOn(settings.ports);
+    const now = await listeningInodesOn(settings.endpoints);
     if (now.size > 0 && now.isDisjointFrom(before)) return;
     await sleep(REOPEN_POLL_MS);
   }

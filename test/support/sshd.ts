@@ -91,7 +91,7 @@ export async function startSshd(options: SshdOptions = {}): Promise<TestSshd> {
     dropInDirectory,
     hostKeys,
     log,
-    pid: Number(await readFile(join(directory, 'sshd.pid'), 'utf8')),
+    pid: child.pid ?? 0, // `ip netns exec` becomes sshd, it does not start one
     [Symbol.asyncDispose]: async () => owned.disposeAsync(),
   };
 }
