@@ -29,7 +29,7 @@ function encode(value: unknown, depth: number): string {
 function encodeObject(value: object, depth: number): string {
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null) throw new TypeError('JSON holds plain objects only');
-  const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  const members = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
   return `{${members.map(([name, item]) => `${encodeString(name)}:${encode(item, depth + 1)}`).join(',')}}`;
 }
 

@@ -30,8 +30,21 @@ export const emptyChain: ChainHead = { count: 0n, hash: new Uint8Array(HASH_LENG
 export function entryHash(previous: Uint8Array, entry: Omit<AuditEntry, 'hash'>): Uint8Array {
   const { type, name, serial, keyFingerprint, provisioner, requester, actor, requestId } = entry.subject;
   const elements = [
-    ...[DOMAIN, toHex(previous), `${entry.sequence}`, `${entry.time}`, entry.action, entry.outcome, entry.code],
-    ...[type, name, serial === null ? null : `${serial}`, keyFingerprint, provisioner, requester, actor, requestId],
+    DOMAIN,
+    toHex(previous),
+    `${entry.sequence}`,
+    `${entry.time}`,
+    entry.action,
+    entry.outcome,
+    entry.code,
+    type,
+    name,
+    serial === null ? null : `${serial}`,
+    keyFingerprint,
+    provisioner,
+    requester,
+    actor,
+    requestId,
     entry.details,
   ];
   return hash('sha256', JSON.stringify(elements), 'buffer');

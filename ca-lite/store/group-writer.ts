@@ -19,8 +19,8 @@ export interface WriterPort {
 
 interface Waiting {
   readonly operation: Operation;
-  resolve(value: unknown): void;
-  reject(error: StoreError): void;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: StoreError) => void;
 }
 
 /** Larger groups gain nothing more on the flush and make the first in the group wait for the last. */
@@ -70,10 +70,16 @@ export class GroupWriter {
   async close(): Promise<void> {
     if (this.#end === undefined) {
       this.#end = new StoreError('store-closed', 'The store is closed.');
-      if (this.pending > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+      if (this.pending > 0) await this.#drained();
       this.#port.postMessage('close');
     }
     await this.#exited.promise;
+  }
+
+  #drained(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#idle.push(resolve);
+    return promise;
   }
 
   #schedule(): void {

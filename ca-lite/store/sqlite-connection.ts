@@ -78,6 +78,7 @@ export class Connection implements Disposable {
   }
 
   /** The first row. `Row` is the caller's word for what the statement selects. */
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- what a statement selects is known to its caller
   get<Row>(sql: string, ...values: SQLInputValue[]): Row | undefined {
     try {
       return this.#statement(sql).get(...values) as Row | undefined;

@@ -30,7 +30,8 @@ function checkAddresses({ connection }: Transaction, host: HostBinding): HostCon
     const row = connection.get<HolderRow>(
       `SELECT enrolment, h.key_fingerprint, state, serial FROM host_addresses a JOIN hosts h ON h.id = a.host_id
        WHERE a.address = ? AND a.key_fingerprint = ?`,
-      ...[address, host.keyFingerprint],
+      address,
+      host.keyFingerprint,
     );
     if (row !== undefined) return { refusal: 'host-already-enrolled', holder: holderOf(row) };
   }
@@ -59,7 +60,13 @@ export function bindHost(transaction: Transaction, host: HostBinding, now: bigin
   const id = connection.insert(
     `INSERT INTO hosts (enrolment, names, addresses, key_fingerprint, state, vouched_by, first_seen, last_seen)
      VALUES (?, ?, ?, ?, 'pending', ?, ?, ?)`,
-    ...[enrolment, encodeList(names), encodeList(addresses), keyFingerprint, vouchedBy, now, now],
+    enrolment,
+    encodeList(names),
+    encodeList(addresses),
+    keyFingerprint,
+    vouchedBy,
+    now,
+    now,
   );
   for (const name of new Set(names)) connection.run('INSERT INTO host_names VALUES (?, ?)', name, id);
   for (const address of new Set(addresses)) {

@@ -46,7 +46,9 @@ export function readPage<Row>(connection: Connection, listing: Listing, page: Pa
   const rows = connection.all<Row & Record<'row_number', bigint>>(
     `SELECT t.*, t.${key} AS row_number FROM (${driver.sql}) AS d CROSS JOIN ${table} AS t ON t.${key} = d.row_number
      WHERE true${rest} ORDER BY d.row_number ${direction(listing)} LIMIT ?`,
-    ...[...driver.values, ...listing.rest.flatMap(({ values }) => values), BigInt(limit)],
+    ...driver.values,
+    ...listing.rest.flatMap(({ values }) => values),
+    BigInt(limit),
   );
   const last = rows.length === limit ? rows.at(-1)?.row_number : lastScanned(connection, driver, scan);
   return { rows, next: last === undefined ? null : encodeCursor(last) };

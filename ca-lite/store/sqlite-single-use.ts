@@ -48,7 +48,8 @@ export function prune(transaction: Transaction, { now, leewaySeconds, limit }: P
   const { connection } = transaction;
   const rows = connection.all<{ kind: string; id: string; expires_at: bigint }>(
     'SELECT kind, id, expires_at FROM single_use WHERE expires_at <= ? ORDER BY expires_at LIMIT ?',
-    ...[through, BigInt(limit)],
+    through,
+    BigInt(limit),
   );
   for (const { kind, id } of rows) connection.run('DELETE FROM single_use WHERE kind = ? AND id = ?', kind, id);
   const more = rows.length === limit;

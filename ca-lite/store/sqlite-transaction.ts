@@ -56,8 +56,21 @@ export class Transaction {
     const serial = subject.serial === null ? null : encodeSerial(subject.serial);
     this.connection.run(
       INSERT_AUDIT,
-      ...[sequence, time, action, outcome, code, subject.type, subject.name, serial, subject.keyFingerprint],
-      ...[subject.provisioner, subject.requester, subject.actor, subject.requestId, details, hash],
+      sequence,
+      time,
+      action,
+      outcome,
+      code,
+      subject.type,
+      subject.name,
+      serial,
+      subject.keyFingerprint,
+      subject.provisioner,
+      subject.requester,
+      subject.actor,
+      subject.requestId,
+      details,
+      hash,
     );
     this.#sequence = sequence;
     this.#hash = hash;
@@ -93,13 +106,16 @@ export class Transaction {
   finish(): void {
     this.connection.run(
       'UPDATE ledger SET audit_count = ?, audit_hash = ?, pruned_through = ?',
-      ...[this.#sequence, this.#hash, this.#prunedThrough],
+      this.#sequence,
+      this.#hash,
+      this.#prunedThrough,
     );
     for (const [name, by] of this.#counts) {
       if (by === 0n) continue;
       this.connection.run(
         'INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value',
-        ...[name, by],
+        name,
+        by,
       );
     }
   }

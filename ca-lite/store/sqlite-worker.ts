@@ -8,7 +8,6 @@ import { copyStore } from './sqlite-backup.ts';
 import { commitGroup } from './sqlite-group.ts';
 import type { FromWorker, ToWriter, WorkerTask } from './sqlite-messages.ts';
 import { type WriterOptions, openWriter } from './sqlite-open.ts';
-import type { Operation } from './sqlite-operations.ts';
 
 function serveWrites(port: MessagePort, options: WriterOptions): void {
   const writer = openWriter(options);
@@ -17,7 +16,7 @@ function serveWrites(port: MessagePort, options: WriterOptions): void {
       writer[Symbol.dispose]();
       port.close();
     } else {
-      port.postMessage(answer(() => ({ replies: commitGroup(writer.connection, message.group as Operation[]) })));
+      port.postMessage(answer(() => ({ replies: commitGroup(writer.connection, message.group) })));
     }
   });
 }

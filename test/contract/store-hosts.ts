@@ -30,8 +30,16 @@ export function hostContract(makeHome: MakeHome): void {
       await store.recordResult(result(1n));
       expect((await store.hosts({}, { limit: 10 })).items).toEqual([
         {
-          ...{ enrolment: 'web1/web1', names: ['web1'], addresses: ['10.0.0.4'], keyFingerprint: fingerprint('web1') },
-          ...{ state: 'enrolled', vouchedBy: null, firstSeen: now, lastSeen: now + 1n, clearedAt: null, serial: 1n },
+          enrolment: 'web1/web1',
+          names: ['web1'],
+          addresses: ['10.0.0.4'],
+          keyFingerprint: fingerprint('web1'),
+          state: 'enrolled',
+          vouchedBy: null,
+          firstSeen: now,
+          lastSeen: now + 1n,
+          clearedAt: null,
+          serial: 1n,
         },
       ]);
     });

@@ -37,8 +37,18 @@ export function issuanceContract(makeHome: MakeHome): void {
       const intended = await store.certificate(serial);
       const { signedBytes: bytes, keyFingerprint, provisioner, requester, validAfter, validBefore } = intent(serial);
       expect(intended).toEqual({
-        ...{ serial, type: 'host', state: 'intended', keyFingerprint, ...fields, validAfter, validBefore },
-        ...{ provisioner, requester, intendedAt: now, finishedAt: null, certificate: null },
+        serial,
+        type: 'host',
+        state: 'intended',
+        keyFingerprint,
+        ...fields,
+        validAfter,
+        validBefore,
+        provisioner,
+        requester,
+        intendedAt: now,
+        finishedAt: null,
+        certificate: null,
         signedBytes: new Uint8Array(bytes),
       });
       await store.recordResult(result(serial));

@@ -2,7 +2,18 @@
  * Random histories of small things (few tokens, serials, names, keys), so that everything collides with everything, held
  * against a model that fits on a page. A failure prints the seed and the shortest history that fails.
  */
-import fc from 'fast-check';
+import {
+  type Arbitrary,
+  array,
+  assert,
+  asyncProperty,
+  boolean,
+  constant,
+  constantFrom,
+  oneof,
+  option,
+  record,
+} from 'fast-check';
 import { expect, test } from 'vitest';
 import { verifyStoredAudit } from '#ca-lite/audit/verify-store.ts';
 import type { HostBinding } from '#ca-lite/store/decisions.ts';
@@ -23,20 +34,22 @@ type Step =
   | { readonly do: 'recordResult' | 'abandonIntent'; readonly serial: bigint }
   | { readonly do: 'clearHost'; readonly name: string };
 
-const tokens = fc.constantFrom('t1', 't2', 't3');
-const serials = fc.constantFrom(1n, 2n, 3n, 4n, 5n);
-const names = fc.constantFrom('web1', 'web2');
-const hosts = fc
-  .record({ name: names, key: fc.constantFrom('k1', 'k2', 'k3'), address: fc.constantFrom('10.0.0.1', '10.0.0.2') })
-  .map(({ name, key, address }) => binding(name, key, address));
-const steps: fc.Arbitrary<Step> = fc.oneof(
-  fc.record({ do: fc.constant('recordToken'), token: tokens }),
-  fc.record({ do: fc.constant('consumeToken'), token: tokens, recorded: fc.boolean() }),
-  fc.record({ do: fc.constant('recordHostToken'), nonce: fc.constantFrom('n1', 'n2'), token: tokens, host: hosts }),
-  fc.record({ do: fc.constant('recordIntent'), serial: serials, token: fc.option(tokens), host: fc.option(hosts) }),
-  fc.record({ do: fc.constantFrom('recordResult', 'abandonIntent'), serial: serials }),
-  fc.record({ do: fc.constant('clearHost'), name: names }),
-) as fc.Arbitrary<Step>;
+const tokens = constantFrom('t1', 't2', 't3');
+const serials = constantFrom(1n, 2n, 3n, 4n, 5n);
+const names = constantFrom('web1', 'web2');
+const hosts = record({
+  name: names,
+  key: constantFrom('k1', 'k2', 'k3'),
+  address: constantFrom('10.0.0.1', '10.0.0.2'),
+}).map(({ name, key, address }) => binding(name, key, address));
+const steps: Arbitrary<Step> = oneof(
+  record({ do: constant('recordToken'), token: tokens }),
+  record({ do: constant('consumeToken'), token: tokens, recorded: boolean() }),
+  record({ do: constant('recordHostToken'), nonce: constantFrom('n1', 'n2'), token: tokens, host: hosts }),
+  record({ do: constant('recordIntent'), serial: serials, token: option(tokens), host: option(hosts) }),
+  record({ do: constantFrom('recordResult', 'abandonIntent'), serial: serials }),
+  record({ do: constant('clearHost'), name: names }),
+);
 
 /** What a store should have decided; each step answers with the refusal, or null. */
 class Model {
@@ -162,8 +175,8 @@ function perform(store: Store, step: Step) {
 
 export function modelContract(makeHome: MakeHome): void {
   test('decides as the model does, whatever the history', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(steps, { minLength: 10, maxLength: 60 }), async (history) => {
+    await assert(
+      asyncProperty(array(steps, { minLength: 10, maxLength: 60 }), async (history) => {
         await using home = await makeHome();
         await using store = await home.open();
         const model = new Model();

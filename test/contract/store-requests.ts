@@ -27,9 +27,21 @@ export function intent(serial: bigint, changes: Partial<IssuanceIntent> = {}): I
   const name = `web${serial}.example.com`;
   const keyFingerprint = fingerprint(name);
   return {
-    ...{ serial, type: 'host', signedBytes: signedBytes(serial), keyFingerprint, keyId: name, principals: [name] },
-    ...{ validAfter: now, validBefore: now + 86_400n, lineage: null, predecessor: null },
-    ...{ provisioner: 'hosts', requester: '192.0.2.7', now, token: null, host: null },
+    serial,
+    type: 'host',
+    signedBytes: signedBytes(serial),
+    keyFingerprint,
+    keyId: name,
+    principals: [name],
+    validAfter: now,
+    validBefore: now + 86_400n,
+    lineage: null,
+    predecessor: null,
+    provisioner: 'hosts',
+    requester: '192.0.2.7',
+    now,
+    token: null,
+    host: null,
     audit: note('certificate-intend', { serial, name, keyFingerprint, type: 'host' }),
     ...changes,
   };

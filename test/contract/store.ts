@@ -127,9 +127,9 @@ function backupContract(makeHome: MakeHome): void {
   test('backs up one consistent state while others write', async () => {
     await using home = await makeHome();
     await using store = await home.open();
-    let writing = true;
+    const done = new AbortController();
     const writers = [1n, 10_001n].map(async (first) => {
-      for (let serial = first; writing; serial += 1n) {
+      for (let serial = first; !done.signal.aborted; serial += 1n) {
         await store.recordIntent(intent(serial));
         await store.recordResult(result(serial));
       }
@@ -138,7 +138,7 @@ function backupContract(makeHome: MakeHome): void {
     await store.recordResult(result(5_000n));
     const path = home.newPath('backup');
     await store.backup(path);
-    writing = false;
+    done.abort();
     await Promise.all(writers);
     await using copy = await home.openCopy(path);
     const { certificates, auditEntries } = await copy.counts();
