@@ -6,9 +6,16 @@ import { decodeBase64, encodeBase64 } from '#openssh/base64.ts';
 import type { Certificate } from '#openssh/certificate.ts';
 import type { Fingerprint } from '#openssh/fingerprint.ts';
 import { FormatError } from '#openssh/format-error.ts';
+import type { PublicKey } from '#openssh/public-key.ts';
 import type { Signature } from '#openssh/signature.ts';
 import { encodeSshsig, encodeSshsigToBeSigned } from '#openssh/sshsig.ts';
-import { ChallengeReply, PROOF_NAMESPACE, TokenReply, proofMessage } from '#protocol/host-challenge.ts';
+import {
+  ChallengeReply,
+  PROOF_NAMESPACE,
+  TokenReply,
+  type TokenRequest,
+  proofMessage,
+} from '#protocol/host-challenge.ts';
 import { SshSignReply, type SshSignRequest } from '#protocol/step-api.ts';
 import type { CaClient } from './ca-client.ts';
 import { CaError, type CaErrorCode } from './ca-error.ts';
@@ -22,11 +29,18 @@ export interface ProvingKey {
   sign(data: Uint8Array): Promise<Signature>;
 }
 
+/** A `ProvingKey` whose type the CA is told, so that it asks sshd for no other. */
+export interface EnrollingKey extends ProvingKey {
+  readonly publicKey: PublicKey;
+}
+
 export interface EnrolmentRequest {
   readonly names: readonly string[];
   readonly addresses: readonly string[];
   readonly port: number;
-  readonly key: ProvingKey;
+  readonly key: EnrollingKey;
+  /** A key that is enrolled under each of these names: it vouches for this further key of the same host. */
+  readonly voucher?: ProvingKey | undefined;
   /** Fingerprints of the host CA keys that were pinned. */
   readonly trustedCas: ReadonlySet<Fingerprint>;
   /** Epoch seconds; called again when a moment counts. */
@@ -36,8 +50,9 @@ export interface EnrolmentRequest {
 /** @throws CaError */
 export async function enrolKey(client: CaClient, request: EnrolmentRequest): Promise<Certificate> {
   const challenge = await fetchChallenge(client, request);
-  const proof = await makeProof(challenge, request.key);
-  const reply = await client.post('/host/token', { ...challenge, proof }, TokenReply);
+  const body: TokenRequest = { ...challenge, proof: await makeProof(challenge, request.key) };
+  if (request.voucher !== undefined) body.voucher = await makeProof(challenge, request.voucher);
+  const reply = await client.post('/host/token', body, TokenReply);
   return fetchCertificate(client, request, reply);
 }
 
@@ -48,6 +63,7 @@ async function fetchChallenge(client: CaClient, request: EnrolmentRequest): Prom
     ...addresses.map((address) => ['ip', address]),
     ['fingerprint', key.fingerprint],
     ['port', String(port)],
+    ['keyType', key.publicKey.type],
   ]);
   const { payload, signature } = await client.get('/host/challenge', ChallengeReply, query);
   const challenge = { payload, signature };

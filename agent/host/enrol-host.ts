@@ -35,6 +35,8 @@ export interface EnrolmentPlan {
   readonly identity: Identity;
   readonly port: number;
   readonly keys: readonly HostKey[];
+  /** Every key of this host that can sign: one that is enrolled already vouches for the others. */
+  readonly ownKeys: readonly HostKey[];
   readonly site: InstallSite;
   readonly reload: ReloadMethod;
   readonly remarks: readonly string[];
@@ -47,7 +49,8 @@ export async function planEnrolment(
   options: EnrolOptions,
 ): Promise<EnrolmentPlan> {
   const { settings } = context;
-  const choice = chooseKeys(await readHostKeys(settings), settings, options.allKeys);
+  const hostKeys = await readHostKeys(settings);
+  const choice = chooseKeys(hostKeys, settings, options.allKeys);
   for (const key of choice.keys) await requireServed(context, key);
   const identity = await findIdentity(options, settings);
   requireBounds(identity);
@@ -55,7 +58,8 @@ export async function planEnrolment(
   await requireWritable([...site.targets, hostRecordPath(context.stateDirectory)]);
   const reload = await findReloadMethod(settings, context.reload);
   const remarks = [...choice.remarks, ...identity.remarks, ...site.remarks];
-  return { identity, port: options.port ?? settings.ports[0] ?? 22, keys: choice.keys, site, reload, remarks };
+  const port = options.port ?? settings.ports[0] ?? 22;
+  return { identity, port, keys: choice.keys, ownKeys: hostKeys.keys, site, reload, remarks };
 }
 
 /** Asks the CA for the certificate of one key, unless it gave one before. @throws CaError, HostError */
@@ -66,16 +70,41 @@ export async function obtainCertificate(
   key: HostKey,
   client: CaClient,
 ): Promise<EnrolledKey> {
+  const known = await knownCertificate(stateDirectory, authority, plan, key);
+  if (known !== undefined) return { key, certificate: known, reused: true };
   const { names, addresses } = plan.identity;
   const trustedCas = fingerprintsOf(authority.hostCaKeys);
-  const known = await readIssued(stateDirectory, key.fingerprint);
-  if (known !== undefined && isReusable(known, { keyBlob: key.blob, names, trustedCas, now: epochSeconds() })) {
-    return { key, certificate: known, reused: true };
-  }
-  const request = { names, addresses, port: plan.port, key, trustedCas, now: epochSeconds };
+  const voucher = await findVoucher(stateDirectory, authority, plan, key);
+  const request = { names, addresses, port: plan.port, key, voucher, trustedCas, now: epochSeconds };
   const certificate = await enrolKey(client, request);
   await storeIssued(stateDirectory, key.fingerprint, certificate);
   return { key, certificate, reused: false };
+}
+
+/** A certificate of an earlier enrolment that still serves. */
+async function knownCertificate(
+  stateDirectory: string,
+  authority: Authority,
+  { identity: { names } }: EnrolmentPlan,
+  key: HostKey,
+): Promise<Certificate | undefined> {
+  const trustedCas = fingerprintsOf(authority.hostCaKeys);
+  const known = await readIssued(stateDirectory, key.fingerprint);
+  const wanted = { keyBlob: key.blob, names, trustedCas, now: epochSeconds() };
+  return known !== undefined && isReusable(known, wanted) ? known : undefined;
+}
+
+async function findVoucher(
+  stateDirectory: string,
+  authority: Authority,
+  plan: EnrolmentPlan,
+  key: HostKey,
+): Promise<HostKey | undefined> {
+  for (const other of plan.ownKeys) {
+    if (other.fingerprint === key.fingerprint) continue;
+    if ((await knownCertificate(stateDirectory, authority, plan, other)) !== undefined) return other;
+  }
+  return undefined;
 }
 
 export interface InstallOutcome {
