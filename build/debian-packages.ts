@@ -13,6 +13,7 @@ export const neededPrograms: readonly NeededProgram[] = [
   { program: 'ssh', debianPackage: 'openssh-client', neededFor: ['demo', 'test'] },
   { program: 'ssh-keygen', debianPackage: 'openssh-client', neededFor: ['demo', 'test'] },
   { program: 'openssl', debianPackage: 'openssl', neededFor: ['test'] },
+  { program: 'puttygen', debianPackage: 'putty-tools', neededFor: ['test'] },
   { program: 'curl', debianPackage: 'curl', neededFor: ['test'] },
   { program: 'ip', debianPackage: 'iproute2', neededFor: ['test'] },
   { program: 'unshare', debianPackage: 'util-linux', neededFor: ['test'] },
