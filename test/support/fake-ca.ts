@@ -33,8 +33,8 @@ import type { SshSignRequest } from '#protocol/step-api.ts';
 export interface FakeCaBehaviour {
   /** Sent for any `/root/…` in place of the root. */
   rootPem?: string;
-  /** Signs the certificate of the challenge key, and host certificates, with another key than it announces. */
-  wrongHostCa?: boolean;
+  /** Signs this with another key than it announces: the certificate of the challenge key, or host certificates. */
+  wrongHostCa?: 'challenge' | 'certificate';
   /** Changes the payload before it is signed. */
   alterPayload?: (payload: ChallengePayload) => unknown;
   /** Changes the reply after it is signed. */
@@ -60,6 +60,8 @@ export interface FakeCa extends AsyncDisposable {
   readonly hostCa: KeyObject;
   readonly userCa: KeyObject;
   readonly behaviour: FakeCaBehaviour;
+  /** Ends it early; disposing does the same. */
+  close(): Promise<void>;
   /** `METHOD path` of each request, without the query. */
   readonly requests: string[];
 }
@@ -91,6 +93,12 @@ export async function startFakeCa(options: FakeCaOptions = {}): Promise<FakeCa> 
   await once(server, 'listening');
   const address = server.address();
   if (address === null || typeof address === 'string') throw new TypeError('no port');
+  const close = async () => {
+    if (!server.listening) return;
+    server.closeAllConnections();
+    server.close();
+    await once(server, 'close');
+  };
   return {
     url: `https://127.0.0.1:${address.port}`,
     port: address.port,
@@ -100,11 +108,8 @@ export async function startFakeCa(options: FakeCaOptions = {}): Promise<FakeCa> 
     userCa: state.userCa,
     behaviour: state.behaviour,
     requests: state.requests,
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
+    close,
+    [Symbol.asyncDispose]: close,
   };
 }
 
@@ -258,7 +263,8 @@ class FakeCaState {
   }
 
   #certify(fields: Omit<CertificateFields, 'serial' | 'extensions' | 'nonce' | 'signatureKey'>): Uint8Array {
-    const ca = this.behaviour.wrongHostCa === true ? this.#otherCa : this.hostCa;
+    const what = fields.type === 'user' ? 'challenge' : 'certificate';
+    const ca = this.behaviour.wrongHostCa === what ? this.#otherCa : this.hostCa;
     const toBeSigned = encodeToBeSigned({
       serial: randomBytes(8).readBigUInt64BE() | 1n,
       extensions: [],
