@@ -21,7 +21,6 @@ export interface ControlParts {
 
 /** Listens when it resolves. @throws AgentFailure */
 export async function openControlServer(parts: ControlParts): Promise<AsyncDisposable> {
-  const connections = new Set<Socket>();
   let handler: Promise<(socket: Socket) => void> | undefined;
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
@@ -29,18 +28,13 @@ export async function openControlServer(parts: ControlParts): Promise<AsyncDispo
       socket.destroy();
       return;
     }
-    connections.add(socket);
-    socket.once('close', () => connections.delete(socket));
     handler ??= loadHandler(parts);
-    void handler.then((handle) => handle(socket));
+    handler.then(
+      (handle) => handle(socket),
+      () => socket.destroy(),
+    );
   });
-  const listening = await listenPrivately(server, parts.socket);
-  return {
-    [Symbol.asyncDispose]: async () => {
-      for (const socket of connections) socket.destroy();
-      await listening[Symbol.asyncDispose]();
-    },
-  };
+  return listenPrivately(server, parts.socket);
 }
 
 async function loadHandler(parts: ControlParts): Promise<(socket: Socket) => void> {

@@ -3,7 +3,7 @@
  * live process serves is never taken over, one that nobody serves any more is.
  */
 import { lstatSync, mkdirSync, mkdtempSync, rmdirSync, statSync, unlinkSync } from 'node:fs';
-import { type Server, connect } from 'node:net';
+import { type Server, type Socket, connect } from 'node:net';
 import { once } from 'node:events';
 import { homedir, tmpdir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -54,17 +54,25 @@ export function makeTemporarySocketDirectory(): Disposable & { readonly path: st
 }
 
 /**
- * Lets `server` listen at `path`, 0600. Disposing stops it and removes the socket if it is still the one made here.
+ * Lets `server` listen at `path`, 0600. Disposing ends its connections, stops it, and removes the socket if it is still the
+ * one made here.
  * @throws AgentFailure `agent-running`, `socket-path`
  */
 export async function listenPrivately(server: Server, path: string): Promise<AsyncDisposable> {
   if (process.platform !== 'win32') await makeWay(path);
+  const connections = new Set<Socket>();
+  server.on('connection', (socket) => {
+    connections.add(socket);
+    socket.once('close', () => connections.delete(socket));
+  });
   await listenAt(server, path);
   const inode = inodeOf(path);
   return {
     [Symbol.asyncDispose]: async () => {
       if (inode !== undefined && inodeOf(path) === inode) unlinkSync(path);
-      await new Promise((resolve) => void server.close(resolve));
+      const closed = new Promise((resolve) => void server.close(resolve));
+      for (const socket of connections) socket.destroy();
+      await closed;
     },
   };
 }

@@ -78,7 +78,7 @@ export class RawClient implements Disposable {
     this.socket = socket;
     this.closed = once(socket, 'close').catch(() => undefined);
     socket.on('error', () => undefined);
-    socket.on('data', (chunk) => {
+    socket.on('data', (chunk: Buffer) => {
       this.#reader.push(chunk);
       for (let message = this.#reader.next(); message !== undefined; message = this.#reader.next())
         this.#waiting.shift()?.resolve(message);

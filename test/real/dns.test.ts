@@ -168,6 +168,20 @@ describe('the system resolver', () => {
     expect(answer).toMatchObject({ resolved: false });
   });
 
+  test('one requester leaves a thread to the others', async () => {
+    const hanging = Promise.withResolvers<never>();
+    const quick = [{ address: '10.0.0.1', family: 4 }];
+    const resolver = new SystemResolver({ ...defaultDnsLimits, timeoutMilliseconds: 200 }, async (asked) =>
+      asked === 'quick' ? quick : await hanging.promise,
+    );
+    const slow = Array.from({ length: 70 }, (_, i) => resolver.resolve(name(`slow${i}`), never, 'greedy'));
+    expect(texts(await resolver.resolve(name('quick'), never, 'other'))).toEqual(['10.0.0.1']);
+    const codes = (await Promise.all(slow)).map((answer) => (answer.resolved ? 'resolved' : answer.code));
+    expect(codes.filter((code) => code === 'dns-timeout')).toHaveLength(1);
+    expect(codes.filter((code) => code === 'dns-busy')).toHaveLength(69);
+    hanging.reject(Object.assign(new Error('x'), { code: 'EAI_AGAIN' }));
+  });
+
   test('gives up on a name service that hangs, and keeps the bound on threads meanwhile', async () => {
     let started = 0;
     const hanging = Promise.withResolvers<never>();

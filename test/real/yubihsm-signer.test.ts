@@ -9,14 +9,13 @@ import { signSshCertificate, timestampMessage } from '#ca-lite/yubihsm/commands/
 import { deleteObject } from '#ca-lite/yubihsm/commands/objects.ts';
 import { putTemplate } from '#ca-lite/yubihsm/commands/template.ts';
 import { exportWrapped, importWrapped, putWrapKey } from '#ca-lite/yubihsm/commands/wrap.ts';
-import { DevicePool } from '#ca-lite/yubihsm/device-pool.ts';
 import { allDomains, domainBits } from '#ca-lite/yubihsm/domains.ts';
 import { type Hsm, type HsmOptions, openHsm } from '#ca-lite/yubihsm/hsm.ts';
 import type { HsmEvent } from '#ca-lite/yubihsm/hsm-event.ts';
 import { sshPublicKey } from '#ca-lite/yubihsm/public-key.ts';
 import type { Session } from '#ca-lite/yubihsm/session.ts';
 import { encodeSshTemplate, type SshTemplate } from '#ca-lite/yubihsm/ssh-template.ts';
-import { deviceTimestampKey, fileTimestampKey } from '#ca-lite/yubihsm/timestamp-key.ts';
+import { fileTimestampKey, openDeviceTimestampKey } from '#ca-lite/yubihsm/timestamp-key.ts';
 import { certify, exampleFields, signerContract, type SignerUnderTest } from '#test/contract/signer.ts';
 import { type Bench, factoryKeys, makeAuthKey, makeKey, startBench } from './yubihsm-fixture.ts';
 
@@ -58,10 +57,9 @@ signerContract('YubiHSM, template with its timestamp key in another domain of th
     const keys = await makeAuthKey(session, 4, 'timestamp', ['sign-pkcs'], domainBits(3));
     const { bytes } = await session.execute(getPublicKey(9));
     await installTemplate(session, { ...template, timestampModulus: bytes });
-    return { keys, modulus: bytes };
+    return keys;
   });
-  const pool = new DevicePool({ devices: [{ connector: bench.connector, authKeyId: 4, keys: timestampKeys.keys }] });
-  const timestampKey = deviceTimestampKey(pool, 9, timestampKeys.modulus, nowSeconds);
+  const timestampKey = await openDeviceTimestampKey(bench.connector, 4, timestampKeys, 9, nowSeconds);
   const keys = [{ keyId: 5, template: { templateId: 10, timestampKey } }];
   return underTest(bench, await openHsm({ ...optionsFor([bench]), keys }));
 });
