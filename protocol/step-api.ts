@@ -3,6 +3,7 @@
  * Go clients send unset members as "" or null; unknown members are ignored.
  */
 import { Type, type Static } from 'typebox';
+import { IdentityProof } from './identity-binding.ts';
 import { Base64 } from './wire-text.ts';
 
 const Nullable = <T extends ReturnType<typeof Type.String> | ReturnType<typeof Type.Array>>(schema: T) =>
@@ -19,6 +20,8 @@ export const SshSignRequest = Type.Object({
   principals: Type.Optional(Nullable(Type.Array(Type.String({ maxLength: 1024 }), { maxItems: 256 }))),
   validAfter: Type.Optional(TimeOrDuration),
   validBefore: Type.Optional(TimeOrDuration),
+  /** Ours: beside an ID token, the proof by the key that the token was made for. */
+  identityProof: Type.Optional(IdentityProof),
 });
 export type SshSignRequest = Static<typeof SshSignRequest>;
 
