@@ -7,8 +7,11 @@ import type { IpAddress } from '../address/address.ts';
 import type { HostName } from './host-name.ts';
 
 export interface Resolver {
-  /** Never rejects for what a name server says or fails to say. */
-  resolve(name: HostName, signal: AbortSignal): Promise<Resolution>;
+  /**
+   * Never rejects for what a name server says or fails to say.
+   * @param requester who asks: where few look-ups run at once, nobody gets all of them
+   */
+  resolve(name: HostName, signal: AbortSignal, requester?: string): Promise<Resolution>;
 }
 
 export type Resolution = Resolved | Unresolved;

@@ -9,6 +9,17 @@ import { type Refusal, refuse } from '../refusal.ts';
 
 const RETRY_SECONDS = 5;
 
+/** Why a check was not begun. */
+export function refusalOfSlot(code: 'busy' | 'aborted'): Refusal {
+  return code === 'busy'
+    ? refuse(
+        'overloaded',
+        'Too many checks are under way for this requester. Try again in a few seconds.',
+        RETRY_SECONDS,
+      )
+    : refuse('stopping', 'The request ended before the check began.');
+}
+
 export function refusalOfAddress({ text }: IpAddress, denial: Denial): Refusal {
   return denial === 'not-allowed'
     ? refuse('address-not-allowed', `${text} is not in enrolment.addresses of this CA.`)

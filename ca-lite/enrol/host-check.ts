@@ -11,13 +11,14 @@ import { type DialableAddress, checkDialable } from '../address/dialable.ts';
 import type { EnrolmentPolicy } from '../config/config.ts';
 import type { ProvenKey } from '../dial-back/outcome.ts';
 import type { Dialer } from '../dial-back/dialer.ts';
+import type { Slots } from '../dial-back/slots.ts';
 import { checkResolution } from '../dns/check-resolution.ts';
 import { type HostName, parseHostName } from '../dns/host-name.ts';
 import type { Resolver } from '../dns/resolver.ts';
 import { matchesAny } from '../policy/name-pattern.ts';
 import { type Refusal, isRefusal, refuse } from '../refusal.ts';
 import type { ProvenHost } from './challenge.ts';
-import { refusalOfAddress, refusalOfDialBack, refusalOfResolution } from './check-refusal.ts';
+import { refusalOfAddress, refusalOfDialBack, refusalOfResolution, refusalOfSlot } from './check-refusal.ts';
 
 export interface HostClaim {
   readonly names: readonly string[];
@@ -37,6 +38,8 @@ export interface HostCheckParts {
   readonly policy: EnrolmentPolicy;
   readonly resolver: Resolver;
   readonly dialer: Dialer;
+  /** Checks under way, look-ups and dial-backs together: what one requester starts must not hold up the others. */
+  readonly slots: Slots<'requester'>;
   /** The CA's own addresses at this moment. */
   readonly ownAddresses: () => readonly IpAddress[];
 }
@@ -60,7 +63,10 @@ export class HostCheck {
   async proveAll(claimed: HostClaim, { requester, signal }: Asker): Promise<ProvenHost | Refusal> {
     const claim = this.#judge(claimed);
     if (isRefusal(claim)) return claim;
-    const resolution = await this.#findResolutionFault(claim, signal);
+    const slot = await this.#parts.slots.acquire({ requester }, signal);
+    if (!slot.granted) return refusalOfSlot(slot.code);
+    using _held = slot;
+    const resolution = await this.#findResolutionFault(claim, { requester, signal });
     if (resolution !== undefined) return resolution;
     const { addresses, port, fingerprint, hint } = claim;
     const dialled = await this.#parts.dialer.dialBackAll({ addresses, port, fingerprint, hint, requester }, signal);
@@ -114,8 +120,9 @@ export class HostCheck {
     return [...dialable.values()];
   }
 
-  async #findResolutionFault({ names, addresses }: Claim, signal: AbortSignal): Promise<Refusal | undefined> {
-    const answers = await Promise.all(names.map((name) => this.#parts.resolver.resolve(name, signal)));
+  async #findResolutionFault({ names, addresses }: Claim, { requester, signal }: Asker): Promise<Refusal | undefined> {
+    const { resolver } = this.#parts;
+    const answers = await Promise.all(names.map((name) => resolver.resolve(name, signal, requester)));
     for (const answer of answers) {
       if (!answer.resolved) return refusalOfResolution(answer.name, answer.code);
       const verdict = checkResolution(answer, addresses);

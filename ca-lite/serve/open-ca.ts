@@ -8,6 +8,7 @@ import { CommandError } from '../command-error.ts';
 import type { Config } from '../config/config.ts';
 import { Dialer } from '../dial-back/dialer.ts';
 import { defaultDialBackCapacity, defaultDialBackLimits } from '../dial-back/limits.ts';
+import { Slots } from '../dial-back/slots.ts';
 import type { CaLayout } from '../directory/layout.ts';
 import { authorityOf, storePath } from '../directory/open-config.ts';
 import { readSecret } from '../directory/secrets.ts';
@@ -65,6 +66,7 @@ export async function openCa({ layout, config, passphrase, log, now }: OpenOptio
       policy: config.enrolment,
       resolver: resolverOf(config),
       dialer: dialerOf(config),
+      slots: checkSlots(config),
       ownAddresses,
     }),
     hostCas: new Set([fingerprintOf(encodePublicKey(signers.host.publicKey))]),
@@ -87,6 +89,12 @@ async function openSigners(layout: CaLayout, passphrase: Uint8Array, stack: Asyn
 function resolverOf({ dns }: Config): Resolver {
   const limits = { ...defaultDnsLimits, timeoutMilliseconds: dns.timeoutSeconds * 1000 };
   return dns.servers.length === 0 ? new SystemResolver(limits) : new NamedResolver(dns.servers, limits);
+}
+
+/** As many checks for one requester as dial-backs: a check waits for both, DNS and its dial-backs. */
+function checkSlots({ dialBack }: Config): Slots<'requester'> {
+  const { requester, waitMilliseconds } = defaultDialBackCapacity;
+  return new Slots({ requester: { ...requester, running: dialBack.concurrentPerRequester } }, waitMilliseconds);
 }
 
 function dialerOf({ dialBack }: Config): Dialer {

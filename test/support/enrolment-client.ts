@@ -57,7 +57,7 @@ export class EnrolmentClient implements AsyncDisposable {
   constructor({ url, rootPem, localAddress }: ClientOptions) {
     this.#url = url;
     const from = localAddress === undefined ? {} : { localAddress };
-    this.#agent = new Agent({ connect: { ca: [rootPem], ...from }, connections: null, pipelining: 1 });
+    this.#agent = new Agent({ connect: { ca: [rootPem] }, ...from, connections: null, pipelining: 1 });
   }
 
   async request<Body>(method: string, path: string, body?: unknown): Promise<Answer<Body>> {

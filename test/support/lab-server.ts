@@ -3,7 +3,7 @@
  * Run as a program it serves until it is killed: `node lab-server.ts '{"host":..,"port":..,"behaviour":..}'`. It prints `listening`,
  * then `accepted` for each connection.
  */
-import { utils } from 'ssh2';
+import ssh2 from 'ssh2';
 import { floodsBannerLines, floodsKexinit, silent, speaksHttp, tarpit } from '#test/simulator/hostile-ssh/attackers.ts';
 import { forgedKey, servesKeys } from '#test/simulator/hostile-ssh/key-servers.ts';
 import { startTcpServer } from '#test/simulator/hostile-ssh/tcp-server.ts';
@@ -65,7 +65,7 @@ function serverOf(behaviour: Behaviour): Serve {
 }
 
 function keyOf(text: string) {
-  const key = utils.parseKey(text);
+  const key = ssh2.utils.parseKey(text);
   if (key instanceof Error) throw key;
   return key;
 }

@@ -1,5 +1,5 @@
 /**
- * A DNS server that says what a test tells it to, over UDP and TCP on one free port of 127.0.0.1. Messages are encoded by
+ * A DNS server that says what a test tells it to, over UDP and TCP on one free port of 127.0.0.1 or another address. Messages are encoded by
  * `dns-packet`. It knows no zones: a script sees each question, and how often it was asked, and gives the reply.
  */
 import { once } from 'node:events';
@@ -43,16 +43,16 @@ export interface DnsServer extends AsyncDisposable {
   readonly queries: readonly Query[];
 }
 
-export async function startDnsServer(script: Script): Promise<DnsServer> {
+export async function startDnsServer(script: Script, { host = '127.0.0.1' } = {}): Promise<DnsServer> {
   const state = new Conversation(script);
   const tcp = createServer((socket) => state.serveTcp(socket));
-  const udp = await listenOnBoth(tcp);
+  const udp = await listenOnBoth(tcp, host);
   udp.on('message', (message, peer) => {
     state.handle(message, 'udp', (reply) => udp.send(reply, peer.port, peer.address));
   });
   const { port } = tcp.address() as AddressInfo;
   return {
-    address: `127.0.0.1:${port}`,
+    address: `${host}:${port}`,
     queries: state.queries,
     [Symbol.asyncDispose]: async () => {
       state.stop();
@@ -64,13 +64,13 @@ export async function startDnsServer(script: Script): Promise<DnsServer> {
 }
 
 /** A port that is free for both; another process may have the UDP one of a TCP port that is free. */
-async function listenOnBoth(tcp: Server): Promise<UdpSocket> {
+async function listenOnBoth(tcp: Server, host: string): Promise<UdpSocket> {
   for (;;) {
-    tcp.listen(0, '127.0.0.1');
+    tcp.listen(0, host);
     await once(tcp, 'listening');
     const udp = createSocket('udp4');
     try {
-      udp.bind((tcp.address() as AddressInfo).port, '127.0.0.1');
+      udp.bind((tcp.address() as AddressInfo).port, host);
       await once(udp, 'listening');
       return udp;
     } catch {

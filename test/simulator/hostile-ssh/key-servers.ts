@@ -3,7 +3,10 @@
  * that the server does not own, keys that change, keys that are written oddly.
  */
 import type { Socket } from 'node:net';
-import { type ParsedKey, Server, utils } from 'ssh2';
+import ssh2, { type ParsedKey } from 'ssh2';
+
+// Plain Node finds no named export `Server` in this CommonJS module.
+const { Server, utils } = ssh2;
 
 export type KeyKind = 'ed25519' | 'ecdsa' | 'rsa';
 

@@ -1,0 +1,86 @@
+/** One requester asks for all it can get: what the CA does for it is bounded, and others are served meanwhile. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startDnsServer, addressRecords } from '#test/simulator/dns/dns-server.ts';
+import type { Answer } from '#test/support/enrolment-client.ts';
+import { startLabServer } from '#test/support/lab-server.ts';
+import { promised } from './promises.ts';
+import { type HonestHost, type Stage, openStage } from './stage.ts';
+
+const REQUESTS = 200;
+/** As in ca.toml. */
+const PER_REQUESTER = 8;
+const PER_TARGET = 4;
+
+let stage: Stage;
+let hosts: HonestHost[];
+
+beforeAll(async () => {
+  const limits = { concurrent_per_requester: PER_REQUESTER, concurrent_per_target: PER_TARGET, timeout: '3s' };
+  stage = await openStage({ settings: { dial_back: limits } });
+  hosts = [await stage.addHost('web1'), await stage.addHost('web2')];
+});
+afterAll(async () => await stage?.[Symbol.asyncDispose]());
+
+function countCodes(answers: readonly Answer[]): Record<string, number> {
+  const codes: Record<string, number> = {};
+  for (const { status, json } of answers) {
+    const code = status === 200 ? 'accepted' : (json?.code ?? 'none');
+    codes[code] = (codes[code] ?? 0) + 1;
+  }
+  return codes;
+}
+
+test(promised('many-at-once'), async () => {
+  const [host] = hosts;
+  if (host === undefined) return expect.unreachable();
+  const machine = await stage.lab.addMachine('silent');
+  await using server = await startLabServer(stage.lab, machine, { kind: 'silent' });
+  await stage.setNames({ 'silent.lab.example': machine.addresses });
+  const greedy = await stage.clientOf({ from: stage.lab.otherClients[0] ?? '' });
+  const claim = stage.claimOf('silent.lab.example', machine.addresses, host.key);
+  const head = await stage.store.auditHead();
+
+  const all = Promise.all(Array.from({ length: REQUESTS }, async () => await greedy.challenge(claim)));
+  const result = await stage.client.enrol(host.claim, host.key);
+  if ('refused' in result) expect.unreachable(result.refused.text);
+
+  const answers = await all;
+  const codes = countCodes(answers);
+  expect(Object.keys(codes).toSorted()).toEqual(['dial-back-too-slow', 'overloaded']);
+  expect(codes['overloaded']).toBeGreaterThan(REQUESTS / 2);
+  expect(server.accepted()).toBe(codes['dial-back-too-slow']);
+  const refused = answers.filter(({ status }) => status === 429);
+  expect(refused.every(({ headers }) => /^\d+$/.test(String(headers['retry-after'])))).toBe(true);
+  const audited = (await stage.auditSince(head.count)).filter(({ outcome }) => outcome === 'refused');
+  expect(audited).toHaveLength(REQUESTS);
+  expect(new Set(audited.map(({ subject }) => subject.requester))).toEqual(new Set([stage.lab.otherClients[0]]));
+});
+
+test(promised('slow-names-at-once'), async () => {
+  const [, host] = hosts;
+  if (host === undefined) return expect.unreachable();
+  await using dns = await startDnsServer(
+    ({ name, type }) => ({
+      answers: addressRecords(name, host.machine.addresses, type),
+      delay: name.startsWith('slow') ? 800 : 0,
+    }),
+    { host: stage.lab.clientAddress },
+  );
+  const ca = await stage.serveCopy('slow-names', { dns: { servers: [dns.address], timeout: '5s' } });
+  const greedy = await stage.clientOf({ ca, from: stage.lab.otherClients[0] ?? '' });
+  const honest = await stage.clientOf({ ca });
+  const names = Array.from({ length: 8 }, (_, i) => `slow${i}.lab.example`);
+
+  const all = Promise.all(
+    Array.from({ length: REQUESTS }, async () => await greedy.challenge({ ...host.claim, names })),
+  );
+  const result = await honest.enrol(host.claim, host.key);
+  if ('refused' in result) expect.unreachable(result.refused.text);
+
+  const codes = countCodes(await all);
+  expect(codes['overloaded']).toBeGreaterThan(REQUESTS / 2);
+  const asked = new Set(dns.queries.map(({ name }) => name));
+  const perName = dns.queries.filter(({ name, type }) => name === names[0] && type === 'A').length;
+  expect(asked).toContain(names[0]);
+  expect(perName).toBeLessThan(REQUESTS / 2);
+});
