@@ -25,6 +25,8 @@ export function createProgram(): Command {
     addHosts,
     addAudit,
     addCheckConfig,
+    addBackup,
+    addRestore,
   ])
     add(program);
   return program;
@@ -159,4 +161,18 @@ function addCheckConfig(program: Command): void {
   command(program, 'check-config', 'tell everything that is wrong with ca.toml').action(
     running(async () => (await import('./check-config.ts')).checkConfig),
   );
+}
+
+function addBackup(program: Command): void {
+  command(program, 'backup', 'copy the whole CA into one file, also while it serves. Never overwrites.')
+    .argument('<file>', 'the file to make, a tar archive')
+    .option(...JSON_OPTION)
+    .action(running(async () => (await import('./backup.ts')).backup));
+}
+
+function addRestore(program: Command): void {
+  command(program, 'restore', 'make a CA directory out of a backup. Never overwrites.')
+    .argument('<file>', 'what backup made')
+    .option(...JSON_OPTION)
+    .action(running(async () => (await import('./backup.ts')).restore));
 }
