@@ -10,7 +10,7 @@ import {
 } from './agent-destination.ts';
 import { constraintNumbers, extensionNames } from './agent-number.ts';
 import { FormatError } from './format-error.ts';
-import { WireReader, WireWriter } from './wire.ts';
+import { type WireReader, WireWriter } from './wire.ts';
 
 const MAX_EXTENSION_NAME_LENGTH = 128;
 const MAX_PROVIDER_LENGTH = 4096;

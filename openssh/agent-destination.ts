@@ -7,7 +7,7 @@
  */
 import { MAX_CERTIFICATE_LENGTH } from './certificate.ts';
 import { FormatError } from './format-error.ts';
-import { WireReader, WireWriter } from './wire.ts';
+import { type WireReader, WireWriter } from './wire.ts';
 
 export const MAX_DESTINATION_CONSTRAINTS = 1024;
 export const MAX_USER_PATTERN_LENGTH = 256;

@@ -77,7 +77,7 @@ function parse<Schema extends TSchema>(text: string, schema: Schema): Static<Sch
     throw foreign(cause);
   }
   if (!Check(schema, value)) throw foreign();
-  return value as Static<Schema>;
+  return value;
 }
 
 async function open(

@@ -62,7 +62,7 @@ export function interpretArguments(
     ...(options.a === undefined ? {} : { socket: options.a }),
     ...(lifetimeSeconds === undefined ? {} : { lifetimeSeconds }),
     ...(options.P === undefined ? {} : { allowedProviders: options.P }),
-    upstreams: (options.upstream || []).map(parseUpstream),
+    upstreams: upstreamsOf(options).map(parseUpstream),
     usesFormerAgent: mode === 'daemon' && options.upstream === undefined,
     command,
   };
@@ -84,6 +84,10 @@ function refuseCombinations(options: AgentArguments, command: readonly string[])
   if (c === true && s === true) refuse('-c and -s exclude each other');
   if (d === true && D === true) refuse('-d and -D exclude each other');
   if (command.length > 0 && [c, s, d, D, k].includes(true)) refuse('a command goes with none of -c, -s, -d, -D and -k');
+}
+
+function upstreamsOf({ upstream }: AgentArguments): readonly string[] {
+  return upstream === undefined || upstream === false ? [] : upstream;
 }
 
 /** `NAME=SOCKET`, or a path alone. */

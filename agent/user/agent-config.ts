@@ -71,7 +71,7 @@ function checkedFile(text: string, path: string): AgentConfigFile {
   try {
     value = parse(text);
   } catch (cause) {
-    throw new AgentFailure('agent-config', `${path} is not TOML`, { advice: String((cause as Error).message), cause });
+    throw new AgentFailure('agent-config', `${path} is not TOML`, { advice: (cause as Error).message, cause });
   }
   const faults = Errors(AgentConfigFile, value).map(
     ({ instancePath, message }) => `${instancePath || '/'}: ${message}`,

@@ -8,7 +8,7 @@ import type { Moment } from './moment.ts';
 
 const STEP_MS = 100;
 const MAX_DELAY_MS = 10_000;
-const SCRYPT = { N: 4096, r: 8, p: 1 }; // about 10 ms: the passphrase guards a process, not a stolen file
+const SCRYPT = { N: 1024, r: 8, p: 1 }; // about 3 ms: the passphrase guards a process, not a stolen file
 const KEY_LENGTH = 32;
 
 export type UnlockResult = 'unlocked' | 'refused' | { readonly retryAtMonotonicMs: number };

@@ -1,5 +1,6 @@
 /** Puts questions to the user and waits: the queue with its timer, and SSH_ASKPASS where it is set. */
 import { randomUUID } from 'node:crypto';
+import type { ControlQuestion } from '#protocol/control.ts';
 import { askWithProgram } from './askpass.ts';
 import { type Consent, type ConfirmationQueue, type QuestionSubject } from './confirmation-queue.ts';
 import type { Clock } from './moment.ts';
@@ -27,9 +28,7 @@ export class ConfirmationDesk {
     signal.addEventListener('abort', withdraw, { once: true });
     const settled = new AbortController();
     if (this.#askpass !== undefined) {
-      void askWithProgram(this.#askpass, question, settled.signal).then((consent) => {
-        if (consent !== undefined) this.#queue.answer(id, consent);
-      });
+      void this.#askWith(this.#askpass, question, settled.signal);
     }
     try {
       return await promise;
@@ -37,6 +36,11 @@ export class ConfirmationDesk {
       settled.abort();
       signal.removeEventListener('abort', withdraw);
     }
+  }
+
+  async #askWith(program: string, question: ControlQuestion, signal: AbortSignal): Promise<void> {
+    const consent = await askWithProgram(program, question, signal);
+    if (consent !== undefined) this.#queue.answer(question.id, consent);
   }
 
   #arm(): void {

@@ -27,7 +27,12 @@ export function describeState(parts: DescribedParts): ControlState {
   const monotonicNow = performance.now();
   const wallNow = Date.now();
   return {
-    ...{ version, pid: process.pid, socket, startedAt, locked, protection },
+    version,
+    pid: process.pid,
+    socket,
+    startedAt,
+    locked,
+    protection,
     identities: locked ? [] : agent.store.all().map((each) => describeIdentity(each, wallNow - monotonicNow)),
     questions: [...queue.questions],
     upstreams: upstreams.describe(),

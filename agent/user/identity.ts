@@ -72,7 +72,12 @@ export function identityFrom(
   const wasExpired = end !== undefined && end <= now.epochMs;
   const lifetime = constraints.lifetimeSeconds ?? defaults.lifetimeSeconds;
   return {
-    ...{ id: identityId(blob), blob, publicKey, fingerprint: fingerprintOf(keyBlob), comment, wasExpired },
+    id: identityId(blob),
+    blob,
+    publicKey,
+    fingerprint: fingerprintOf(keyBlob),
+    comment,
+    wasExpired,
     ...(certificate === undefined ? {} : { certificate }),
     signer: signerOf(fields, constraints.skProvider),
     confirm: constraints.confirm === true,

@@ -70,7 +70,8 @@ export async function listenPrivately(server: Server, path: string): Promise<Asy
   return {
     [Symbol.asyncDispose]: async () => {
       if (inode !== undefined && inodeOf(path) === inode) unlinkSync(path);
-      const closed = new Promise((resolve) => void server.close(resolve));
+      const closed = once(server, 'close');
+      server.close();
       for (const socket of connections) socket.destroy();
       await closed;
     },

@@ -10,7 +10,7 @@ import { FormatError } from '#openssh/format-error.ts';
 import type { AgentState, ConnectionState, Peer } from './agent-state.ts';
 import type { ConfirmationDesk } from './confirmation-desk.ts';
 import type { Clock } from './moment.ts';
-import type { Outcome } from './outcome.ts';
+import type { Effect, Outcome } from './outcome.ts';
 import { perform } from './perform.ts';
 import { handleRequest } from './request-handler.ts';
 import { SessionBindings } from './session-bindings.ts';
@@ -39,7 +39,7 @@ export function createAgentServer(parts: AgentServerParts): Server {
   return createServer((socket) => {
     socket.on('error', () => undefined); // a client that vanishes is no fault; 'close' follows
     const peer = parts.peerOf(socket);
-    if (parts.isPeerAllowed(peer)) new AgentConnection(socket, peer, parts, pending);
+    if (parts.isPeerAllowed(peer)) new AgentConnection(socket, peer, parts, pending).start();
     else socket.destroy();
   });
 }
@@ -67,13 +67,16 @@ class AgentConnection {
     this.#pending = pending;
     this.#state = { bindings: new SessionBindings(), peer };
     this.#upstreams = parts.upstreams.open(this.#state.bindings);
-    socket.on('data', (chunk: Buffer) => {
+  }
+
+  start(): void {
+    this.#socket.on('data', (chunk: Buffer) => {
       this.#reader.push(chunk);
       this.#work();
     });
-    socket.on('drain', () => this.#work());
-    socket.on('end', () => this.#gone.abort());
-    socket.once('close', () => this.#close());
+    this.#socket.on('drain', () => this.#work());
+    this.#socket.on('end', () => this.#gone.abort());
+    this.#socket.once('close', () => this.#close());
   }
 
   /** Works off whole messages until one needs time, or the client does not read its replies. */
@@ -102,13 +105,16 @@ class AgentConnection {
       this.#socket.write(encodeAgentFrame(outcome));
       return;
     }
+    void this.#replyLater(outcome);
+  }
+
+  async #replyLater(effect: Effect): Promise<void> {
     this.#isBusy = true;
     const context = { ...this.#parts, connection: this.#state, upstreams: this.#upstreams, signal: this.#gone.signal };
-    void perform(outcome, context, this.#parts.report).then((reply) => {
-      this.#isBusy = false;
-      if (this.#socket.writable) this.#socket.write(encodeAgentFrame(reply));
-      this.#work();
-    });
+    const reply = await perform(effect, context, this.#parts.report);
+    this.#isBusy = false;
+    if (this.#socket.writable) this.#socket.write(encodeAgentFrame(reply));
+    this.#work();
   }
 
   /** Stops reading while there is enough to do, and limits what an unfinished message may cost. */

@@ -172,13 +172,19 @@ async function addKeys(socket: string, directory: string): Promise<void> {
     await execa('ssh-add', ['-q', join(directory, name)], { env: { SSH_AUTH_SOCK: socket } });
 }
 
-async function start(name: Contestant['name'], command: readonly string[], directory: string): Promise<Contestant> {
+async function start(
+  name: Contestant['name'],
+  command: readonly [string, ...string[]],
+  directory: string,
+): Promise<Contestant> {
   const socket = join(directory, `${name}.sock`);
-  const [file = '', ...args] = [...command, '-D', '-a', socket];
+  const [file, ...args] = [...command, '-D', '-a', socket];
   const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   await once(child.stdout, 'data');
   return {
-    ...{ name, socket, pid: child.pid ?? 0 },
+    name,
+    socket,
+    pid: child.pid ?? 0,
     [Symbol.asyncDispose]: async () => {
       child.kill();
       await once(child, 'exit');

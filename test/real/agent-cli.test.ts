@@ -1,8 +1,6 @@
 /** `countersign agent` as a process: the ways of ssh-agent(1), its sockets, and what it keeps from others. */
 import { existsSync } from 'node:fs';
 import { chmod, readFile, stat, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
-import { once } from 'node:events';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
@@ -129,8 +127,9 @@ describe('in the foreground', () => {
   });
 
   test('-t gives keys a lifetime', async () => {
-    await using agent = await startTestAgent({ args: ['-t', '1'] });
+    await using agent = await startTestAgent({ args: ['-t', '2'] });
     await execa('ssh-add', ['-q', await makeKeyFile(agent.directory, 'key')], { env: agent.env });
+    expect(await countIdentities(agent.socket)).toBe(1);
     await until(async () => (await countIdentities(agent.socket)) === 0);
   });
 });
@@ -180,7 +179,8 @@ describe('what others get', () => {
       ['--reuid=nobody', '--regid=nogroup', '--clear-groups', file, ...leading, 'agent', '-D', '-a', socket],
       {
         env: { HOME: directory.path, SSH_AUTH_SOCK: '' },
-        ...{ reject: false, timeout: 60_000 },
+        reject: false,
+        timeout: 60_000,
       },
     );
     await until(() => existsSync(socket));
@@ -194,9 +194,8 @@ describe('what others get', () => {
 test('a connection that is open at the end is closed', async () => {
   await using agent = await startTestAgent();
   using client = await RawClient.open(agent.socket);
-  const idle = connect(agent.socket);
-  await once(idle, 'connect');
+  using other = await RawClient.open(agent.socket);
   agent.process.signal('SIGTERM');
-  await Promise.all([client.closed, once(idle, 'close')]);
+  await Promise.all([client.closed, other.closed]);
   expect(await agent.process.ended).toEqual({ code: 0, signal: null });
 });

@@ -40,7 +40,9 @@ export async function startTestAgent(
     throw error;
   }
   return {
-    ...{ socket, process, directory: directory.path },
+    socket,
+    process,
+    directory: directory.path,
     env: { HOME: directory.path, SSH_AUTH_SOCK: socket },
     [Symbol.asyncDispose]: async () => {
       await process[Symbol.asyncDispose]();

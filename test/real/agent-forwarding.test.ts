@@ -56,19 +56,15 @@ async function writeClientConfig(jump: TestSshd, inner: TestSshd, ca: string): P
   const host = (name: string, sshd: TestSshd): string =>
     `Host ${name}\n  Hostname ${sshd.address}\n  Port ${sshd.port}\n  HostKeyAlias ${name}\n`;
   const common = [
-    ...[
-      `UserKnownHostsFile ${file('known_hosts')}`,
-      'GlobalKnownHostsFile none',
-      'StrictHostKeyChecking yes',
-      'BatchMode yes',
-    ],
-    ...[
-      'ForwardAgent yes',
-      `User ${user}`,
-      'IdentityFile none',
-      'PreferredAuthentications publickey',
-      'LogLevel ERROR',
-    ],
+    `UserKnownHostsFile ${file('known_hosts')}`,
+    'GlobalKnownHostsFile none',
+    'StrictHostKeyChecking yes',
+    'BatchMode yes',
+    'ForwardAgent yes',
+    `User ${user}`,
+    'IdentityFile none',
+    'PreferredAuthentications publickey',
+    'LogLevel ERROR',
   ];
   await writeFile(file('config'), `${host('jump', jump)}${host('inner', inner)}Host *\n  ${common.join('\n  ')}\n`);
 }

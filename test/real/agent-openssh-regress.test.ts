@@ -63,15 +63,17 @@ async function runScript(name: string, options: RunOptions = {}): Promise<{ outp
   const make = [
     'make',
     ...['.OBJDIR', '.CURDIR', 'BUILDDIR', 'OBJ'].map((each) => `${each}=${regress}`),
-    ...[
-      'TEST_SHELL=sh',
-      'TEST_SSH_SSH=ssh',
-      `TEST_SSH_SSHAGENT=${agent}`,
-      'TEST_SSH_ECC=yes',
-      'TEST_SSH_UNSAFE_PERMISSIONS=1',
-    ],
-    ...['TEST_SSH_SFTPSERVER=/usr/lib/openssh/sftp-server', `SUDO=${options.user === undefined ? '' : 'sudo'}`],
-    ...['t-exec', `LTESTS=${name}`, 'INTEROP_TESTS=', 'EXTRA_TESTS='],
+    'TEST_SHELL=sh',
+    'TEST_SSH_SSH=ssh',
+    `TEST_SSH_SSHAGENT=${agent}`,
+    'TEST_SSH_ECC=yes',
+    'TEST_SSH_UNSAFE_PERMISSIONS=1',
+    'TEST_SSH_SFTPSERVER=/usr/lib/openssh/sftp-server',
+    `SUDO=${options.user === undefined ? '' : 'sudo'}`,
+    't-exec',
+    `LTESTS=${name}`,
+    'INTEROP_TESTS=',
+    'EXTRA_TESTS=',
   ];
   const asUser =
     options.user === undefined
@@ -89,7 +91,11 @@ async function runScript(name: string, options: RunOptions = {}): Promise<{ outp
         ];
   const [file = '', ...args] = [...asUser, ...make];
   const run = await execa(file, args, {
-    ...{ cwd: regress, all: true, reject: false, timeout: 280_000, stdin: 'ignore' },
+    cwd: regress,
+    all: true,
+    reject: false,
+    timeout: 280_000,
+    stdin: 'ignore',
     env: { PATH: `${programs}:${process.env['PATH'] ?? ''}`, HOME: regress, SSH_AUTH_SOCK: '' },
   });
   const logs = (await readdir(regress)).filter((each) => each === 'failed-regress.log' || each === 'ssh-add.log');

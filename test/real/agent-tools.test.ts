@@ -38,13 +38,14 @@ beforeAll(async () => {
   sshd = stack.use(
     await startSshd({
       config: [
-        ...[
-          `AuthorizedKeysFile ${trusted}`,
-          `TrustedUserCAKeys ${ca}.pub`,
-          'PermitRootLogin prohibit-password',
-          'StrictModes no',
-        ],
-        ...['PasswordAuthentication no', 'KbdInteractiveAuthentication no', 'MaxAuthTries 30', 'LogLevel VERBOSE'],
+        `AuthorizedKeysFile ${trusted}`,
+        `TrustedUserCAKeys ${ca}.pub`,
+        'PermitRootLogin prohibit-password',
+        'StrictModes no',
+        'PasswordAuthentication no',
+        'KbdInteractiveAuthentication no',
+        'MaxAuthTries 30',
+        'LogLevel VERBOSE',
       ],
     }),
   );
@@ -56,8 +57,20 @@ afterAll(() => dispose());
 
 function sshArguments(...more: string[]): string[] {
   return [
-    ...['-F', 'none', '-p', String(sshd.port), '-o', 'UserKnownHostsFile=/dev/null', '-o', 'StrictHostKeyChecking=no'],
-    ...['-o', 'BatchMode=yes', '-o', 'PreferredAuthentications=publickey', ...more, `${user}@${sshd.address}`],
+    '-F',
+    'none',
+    '-p',
+    String(sshd.port),
+    '-o',
+    'UserKnownHostsFile=/dev/null',
+    '-o',
+    'StrictHostKeyChecking=no',
+    '-o',
+    'BatchMode=yes',
+    '-o',
+    'PreferredAuthentications=publickey',
+    ...more,
+    `${user}@${sshd.address}`,
   ];
 }
 

@@ -73,7 +73,9 @@ describe('signing', () => {
     const client = new Client(makeAgent());
     const web = {
       publicKey: { type: 'sk-ssh-ed25519@openssh.com', key: new Uint8Array(32).fill(3), application: 'https://bank' },
-      ...{ flags: 1, keyHandle: text('h'), reserved: new Uint8Array() },
+      flags: 1,
+      keyHandle: text('h'),
+      reserved: new Uint8Array(),
     } as const;
     expect(client.ask(encodeAddRequest({ fields: web, comment: text(''), constraints: {} })).type).toBe('success');
     const [blob = new Uint8Array()] = client.list();
@@ -168,7 +170,9 @@ describe('identities', () => {
 describe('security key middleware', () => {
   const fields = {
     publicKey: { type: 'sk-ssh-ed25519@openssh.com', key: new Uint8Array(32).fill(3), application: 'ssh:' },
-    ...{ flags: 1, keyHandle: text('h'), reserved: new Uint8Array() },
+    flags: 1,
+    keyHandle: text('h'),
+    reserved: new Uint8Array(),
   } as const;
   const add = (client: Client, skProvider: string): string =>
     client.ask(encodeAddRequest({ fields, comment: text(''), constraints: { skProvider } })).type;
@@ -253,7 +257,10 @@ describe('asking', () => {
     const question = client.effect('ask', request);
     expect(question.subject).toMatchObject({
       key: { kind: 'ED25519', comment: 'sample' },
-      ...{ purpose: 'login', user: 'al[1mice', forwarded: true, host: { names: ['db'] } },
+      purpose: 'login',
+      user: 'al[1mice',
+      forwarded: true,
+      host: { names: ['db'] },
     });
     const signed = question.allowed(moment(1));
     expect(signed instanceof Uint8Array && decodeAgentReply(signed).type).toBe('signature');

@@ -109,8 +109,11 @@ describe('configuration', () => {
     const text =
       'lifetime = "12h"\nconfirm-timeout = "30s"\nmax-offered = 5\nupstreams = [{ name = "g", socket = "/s" }]\n';
     expect(parseAgentConfig(text, 'f')).toEqual({
-      ...{ lifetimeSeconds: 43_200, confirmTimeoutSeconds: 30, maxOffered: 5 },
-      ...{ upstreams: [{ name: 'g', socket: '/s' }], choose: [] },
+      lifetimeSeconds: 43_200,
+      confirmTimeoutSeconds: 30,
+      maxOffered: 5,
+      upstreams: [{ name: 'g', socket: '/s' }],
+      choose: [],
     });
   });
 
