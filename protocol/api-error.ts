@@ -47,12 +47,32 @@ export const errorStatuses = {
   'token-used': 401,
   'token-wrong-audience': 401,
   'token-wrong-key': 403,
+  // sign-in with OpenID Connect
+  'identity-not-accepted': 403,
+  'identity-unbound': 403,
+  'identity-provider-unavailable': 503,
   // certificates
   'certificate-type-not-allowed': 403,
   'key-not-supported': 400,
   'key-not-allowed': 403,
   'principal-not-allowed': 403,
   'lifetime-not-allowed': 403,
+  'key-revoked': 403,
+  // renewal and lineage
+  'certificate-unknown': 401,
+  'certificate-expired': 403,
+  'renewal-expired': 403,
+  'renewal-revoked': 403,
+  'renewal-no-principals': 403,
+  'renewal-underway': 503,
+  'enrolment-cleared': 403,
+  'not-lineage-head': 409,
+  'lineage-quarantined': 403,
+  'rekey-proof-invalid': 403,
+  'report-invalid': 400,
+  // revocation
+  'not-your-certificate': 403,
+  'already-revoked': 400,
   // the CA's own state
   overloaded: 429,
   'store-unavailable': 503,

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ConfigError, parseConfig } from '#ca-lite/config/parse.ts';
 import { formatConfigTemplate } from '#ca-lite/config/template.ts';
