@@ -47,7 +47,7 @@ export async function bundle(entry: string, kind: BundleKind): Promise<string> {
     legalComments: 'none',
     logLevel: 'warning',
     define: { 'process.env.NODE_ENV': '"production"' },
-    plugins: [leaveOutNativeAddons, versionOnly],
+    plugins: [leaveOutNativeAddons, versionOnly, loadBuiltinsWhenUsed],
   });
   refuseOpenImports(entry, metafile);
   return outputFiles.map(({ text }) => text).join('');
@@ -75,6 +75,23 @@ const versionOnly: Plugin = {
       };
       return { contents: JSON.stringify({ version: manifest.version }), loader: 'json' };
     });
+  },
+};
+
+/**
+ * A built-in module is loaded when the first module that imports it runs. As `import` statements they would all move to
+ * the top of the one file, and a program would load HTTP, TLS and the rest for commands that it does not run: the
+ * agent's idle memory was 10 MB more.
+ */
+const loadBuiltinsWhenUsed: Plugin = {
+  name: 'load-builtins-when-used',
+  setup(build) {
+    build.onResolve({ filter: /.*/ }, ({ path, kind }) =>
+      kind === 'import-statement' && isBuiltin(path) ? { path, namespace: 'builtin' } : null,
+    );
+    build.onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
+      contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)});`,
+    }));
   },
 };
 
