@@ -33,7 +33,8 @@ export interface ProcessOptions {
 }
 
 const MAX_KEPT = 1024 * 1024;
-const PATIENCE_SECONDS = 30;
+/** What waits for a program on a machine that has much else to do. */
+const PATIENCE_SECONDS = 60;
 
 /** Starts a program; a shell is never involved. */
 export function startProcess(argv: readonly string[], { cwd, env }: ProcessOptions = {}): LabProcess {
