@@ -41,7 +41,8 @@ export function smallInteger(element: DerElement | undefined): number {
   const content = contentOf(element, DER_INTEGER);
   if (content.length === 0 || (content[0] ?? 0) >= 0x80)
     throw new FormatError('bad-value', 'a DER integer is negative');
-  if (content.length > 5) throw new FormatError('too-large', 'a DER integer is larger than it may be here');
+  if (content.length > 5 || (content.length === 5 && content[0] !== 0))
+    throw new FormatError('too-large', 'a DER integer is larger than it may be here');
   return content.reduce((value, byte) => value * 256 + byte, 0);
 }
 

@@ -8,7 +8,6 @@ import { FormatError } from './format-error.ts';
 import {
   type EcdsaPublicKey,
   type Ed25519PublicKey,
-  type PublicKey,
   type RsaPublicKey,
   curves,
   decodePublicKey,
@@ -68,15 +67,29 @@ export function rsaKeyObject(key: RsaPublicKey, secrets: RsaSecrets): KeyObject 
 }
 
 /**
- * The public half of a private key that node:crypto read from a foreign format, after the same checks.
+ * A private key that node:crypto read from a foreign format, after the same checks and made anew from its numbers: parts that we
+ * do not look at, such as an RSA key's dp and dq, do not come along.
  * @throws FormatError `unsupported-algorithm`, `bad-value`
  */
-export function checkedPublicKey(object: KeyObject): PublicKey {
-  const key = decodePublicKey(encodePublicKey(publicKeyFromObject(object)));
-  const secrets = exportSecrets(object);
-  if (key.type === 'ssh-rsa') rsaKeyObject(key, secrets as RsaSecrets);
-  else if (key.type !== 'ssh-ed25519') ecdsaKeyObject(key as EcdsaPublicKey, secrets.d);
-  return key;
+export function rebuiltKeyPair(object: KeyObject): {
+  privateKey: KeyObject;
+  publicKey: Ed25519PublicKey | EcdsaPublicKey | RsaPublicKey;
+} {
+  const publicKey = decodePublicKey(encodePublicKey(publicKeyFromObject(object)));
+  const { d, p, q, iqmp } = exportSecrets(object);
+  switch (publicKey.type) {
+    case 'ssh-ed25519':
+      return { publicKey, privateKey: ed25519KeyObject(publicKey, d) };
+    case 'ssh-rsa':
+      if (p === undefined || q === undefined || iqmp === undefined) throw mismatch();
+      return { publicKey, privateKey: rsaKeyObject(publicKey, { d, p, q, iqmp }) };
+    case 'ecdsa-sha2-nistp256':
+    case 'ecdsa-sha2-nistp384':
+    case 'ecdsa-sha2-nistp521':
+      return { publicKey, privateKey: ecdsaKeyObject(publicKey, d) };
+    default:
+      throw new TypeError('node:crypto holds no security keys');
+  }
 }
 
 /** The private numbers of a key: `d` always (the seed of Ed25519), the rest for RSA. */

@@ -18,7 +18,7 @@ import {
   smallInteger,
 } from './der.ts';
 import { FormatError } from './format-error.ts';
-import { checkedPublicKey } from './key-pair.ts';
+import { rebuiltKeyPair } from './key-pair.ts';
 import type { PemBlock } from './pem.ts';
 import { wrongPassphrase } from './private-key-cipher.ts';
 import type { SoftwareKey } from './private-key-fields.ts';
@@ -94,7 +94,7 @@ function checked(read: () => KeyObject, faultOf: (cause: unknown) => FormatError
   } catch (cause) {
     throw faultOf(cause);
   }
-  return { privateKey, publicKey: checkedPublicKey(privateKey) as SoftwareKey['publicKey'], comment: '' };
+  return { ...rebuiltKeyPair(privateKey), comment: '' };
 }
 
 function damaged(cause: unknown): FormatError {

@@ -325,6 +325,31 @@ describe('keys whose parts do not belong together', () => {
     }
   });
 
+  test('RSA whose exponent fits one prime alone', () => {
+    const { publicKey, privateKey } = sampleKeys['ssh-rsa'];
+    const { d = '', p = '', q = '', qi = '' } = privateKey.export({ format: 'jwk' });
+    const number = (text: string): bigint => BigInt(`0x${Buffer.from(text, 'base64url').toString('hex')}`);
+    const { modulus, exponent } = publicKey as { modulus: Uint8Array; exponent: Uint8Array };
+    for (const prime of [p, q]) {
+      const forged = (number(d) + number(prime) - 1n).toString(16).padStart(512, '0');
+      const writer = new WireWriter().string('ssh-rsa').mpint(modulus).mpint(exponent).mpint(fromHex(forged));
+      for (const text of [qi, p, q]) writer.mpint(Buffer.from(text, 'base64url'));
+      expect(() => readPrivateKeyFields(new WireReader(writer.finish()))).toThrow(failsWith('bad-value'));
+    }
+  });
+
+  test('PKCS#1 with a wrong CRT exponent: it does not come along', () => {
+    const { publicKey, privateKey } = sampleKeys['ssh-rsa'];
+    const der = privateKey.export({ format: 'der', type: 'pkcs1' });
+    const dp = Buffer.from(privateKey.export({ format: 'jwk' }).dp ?? '', 'base64url');
+    const at = der.indexOf(dp) + dp.length - 1;
+    der[at] = (der[at] ?? 0) ^ 2;
+    const read = parseSoftwareKey(new Uint8Array(der));
+    expect(read.publicKey).toEqual(publicKey);
+    expect(read.privateKey.equals(privateKey)).toBe(true);
+    expect(read.privateKey.export({ format: 'jwk' }).dp).toBe(dp.toString('base64url'));
+  });
+
   test('SEC1 whose public key is that of another', () => {
     const der = sampleKeys['ecdsa-sha2-nistp256'].privateKey.export({ format: 'der', type: 'sec1' });
     const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });

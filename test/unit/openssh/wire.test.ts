@@ -85,6 +85,7 @@ describe('mpint', () => {
   test.each([
     ['negative', '00000002 edcc'],
     ['negative, longer', '00000005 ff21524111'],
+    ['the smallest negative', '00000001 80'],
     ['zero with a byte', '00000001 00'],
     ['a zero too many', '00000002 007f'],
     ['two zeros', '00000003 000080'],
