@@ -4,7 +4,7 @@
  */
 import { rm } from 'node:fs/promises';
 import type { Certificate } from '#openssh/certificate.ts';
-import { isFailure, systemErrorReason } from '../failure.ts';
+import { Failure, isFailure, systemErrorReason } from '../failure.ts';
 import { writeFlushed } from '../state/durable-file.ts';
 import { type FileChange, type FileTransaction, type OnStep, applyChanges } from './file-transaction.ts';
 import { type HostContext, candidatePath } from './host-context.ts';
@@ -14,6 +14,9 @@ import { type ReloadMethod, reloadSshd } from './reload.ts';
 import { reloadAndSettle, waitUntilAnswering, waitUntilServed } from './served-check.ts';
 
 const UNTOUCHED = 'Every file is as it was, and sshd was not touched.';
+const RESTORED = 'Every file is as it was, and sshd answers as before.';
+const RESTORED_UNLOADED =
+  'Every file is as it was, and sshd answers. It could not be reloaded: until it is, it may still use what it has read.';
 
 /** What happens around the file changes, in order. */
 export type ActivationStep = 'validate' | 'reload' | 'check';
@@ -62,6 +65,7 @@ export async function activate(
     await options.onActivation?.('reload');
     seen = true;
     await reload(context, options.method);
+    options.signal?.throwIfAborted();
     await options.onActivation?.('check');
     if (options.method !== undefined) await checkResult(context, options);
     options.signal?.throwIfAborted();
@@ -115,25 +119,28 @@ async function goBack(
 ): Promise<unknown> {
   try {
     await transaction.rollBack();
-    if (!seen || options.method === undefined) return explain(cause, UNTOUCHED);
-    await reload(context, options.method);
   } catch (error) {
-    return rollBackFailed(cause, error);
+    return rollBackFailed(cause, systemErrorReason(error));
   }
-  const answers = await waitUntilAnswering(context.settings);
-  if (!answers) return rollBackFailed(cause, new Error('sshd does not answer'));
-  return explain(cause, 'Every file is as it was, and sshd answers as before.');
+  if (!seen || options.method === undefined) return explain(cause, UNTOUCHED);
+  const reloaded = await reload(context, options.method).then(
+    () => true,
+    () => false, // the files are what counts; whether sshd needs it is told below
+  );
+  if (!(await waitUntilAnswering(context.settings))) return rollBackFailed(cause, 'sshd does not answer');
+  return explain(cause, reloaded ? RESTORED : RESTORED_UNLOADED);
 }
 
 function explain(cause: unknown, done: string): unknown {
   if (!isFailure(cause)) return new HostError('change-failed', systemErrorReason(cause), { cause, advice: done });
   const advice = cause.advice === undefined ? done : `${done}\n${cause.advice}`;
-  return cause instanceof HostError ? new HostError(cause.code, cause.message, { cause, advice }) : cause;
+  if (cause instanceof HostError) return new HostError(cause.code, cause.message, { cause, advice });
+  return new Failure(cause.code, cause.message, { cause, advice });
 }
 
-function rollBackFailed(cause: unknown, error: unknown): HostError {
-  const [first, second] = [systemErrorReason(cause), systemErrorReason(error)];
-  return new HostError('roll-back-failed', `the change failed (${first}), and going back failed too (${second})`, {
+function rollBackFailed(cause: unknown, why: string): HostError {
+  const first = systemErrorReason(cause);
+  return new HostError('roll-back-failed', `the change failed (${first}), and going back failed too (${why})`, {
     cause,
     advice:
       'Keep your present connection to this machine open. Check sshd by hand: sshd -t, then start or reload it. Then run `countersign host remove`, which puts the files back, or `countersign host enroll` again.',

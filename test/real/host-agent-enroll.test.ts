@@ -2,6 +2,7 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { userInfo } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
 import { readCertificateFile } from '#agent/host/certificate-file.ts';
@@ -27,11 +28,11 @@ async function enrollAsJson(host: TestHost, ...args: string[]): Promise<Enrolled
 describe('an enrolment', () => {
   test('makes sshd serve a certificate, with which ssh connects without a question', async () => {
     await using host = await startHost({ sshd: { config: loginConfig } });
+    const keys = await userKey(host); // the enrolment reloads sshd, which then reads it
     const report = await enrollAsJson(host);
     const served = await host.servedCertificate();
     expect(served?.certificate?.principals).toEqual(['localhost']);
     expect(served?.certificate?.serial.toString()).toBe(report.keys[0]?.serial);
-    const keys = await userKey(host);
     const login = await ssh(host, await writeKnownHosts(host), keys.options, ['echo', 'in']);
     expect(login.stdout, login.stderr).toBe('in');
   });
@@ -251,7 +252,7 @@ async function gone(pid: number): Promise<void> {
     } catch {
       return;
     }
-    await new Promise((done) => setTimeout(done, 20));
+    await sleep(20);
   }
 }
 
@@ -262,8 +263,6 @@ async function userKey({ sshd, scratch }: TestHost): Promise<{ options: string[]
   await mkdir(join(scratch, 'keys'));
   await writeFile(join(scratch, 'keys/authorized'), await readFile(`${path}.pub`));
   await writeFile(join(sshd.dropInDirectory, '10-test.conf'), `AuthorizedKeysFile ${scratch}/keys/authorized\n`);
-  process.kill(sshd.pid, 'SIGHUP');
-  await new Promise((done) => setTimeout(done, 300));
   return { options: [`IdentityFile=${path}`, 'IdentitiesOnly=yes'] };
 }
 

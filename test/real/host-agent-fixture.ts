@@ -13,6 +13,9 @@ import { type FakeCa, type FakeCaOptions, startFakeCa } from '#test/support/fake
 import { agentProgram } from '#test/support/programs.ts';
 import { type SshdOptions, type TestHostKey, type TestSshd, startSshd } from '#test/support/sshd.ts';
 
+/** Node keeps what it compiled: the tests start the agent some hundred times. */
+export const quickStart = { NODE_COMPILE_CACHE: join(import.meta.dirname, '../../node_modules/.cache/compile') };
+
 export interface AgentResult {
   readonly status: number | undefined;
   readonly stdout: string;
@@ -89,7 +92,7 @@ export async function bootstrap({ ca, stateDirectory }: TestHost): Promise<void>
 export async function runAgent(args: readonly string[], wrap: readonly string[] = []): Promise<AgentResult> {
   const [file, ...rest] = [...wrap, ...agentProgram(), ...args];
   if (file === undefined) throw new TypeError('no program');
-  const { exitCode, stdout, stderr } = await execa(file, rest, { reject: false, stdin: 'ignore' });
+  const { exitCode, stdout, stderr } = await execa(file, rest, { reject: false, stdin: 'ignore', env: quickStart });
   return { status: exitCode, stdout, stderr, code: /\[([a-z-]+)\]$/m.exec(stderr)?.[1] };
 }
 

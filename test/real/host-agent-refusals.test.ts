@@ -146,5 +146,6 @@ describe('a CA that', () => {
 
 /** With one bit of the signature turned; its last byte is of the signature itself. */
 function damaged(sshsig: Uint8Array): Uint8Array {
-  return sshsig.with(-1, (sshsig.at(-1) ?? 0) ^ 1);
+  const last = sshsig.length - 1;
+  return sshsig.with(last, (sshsig[last] ?? 0) ^ 1);
 }

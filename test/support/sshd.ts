@@ -33,6 +33,8 @@ export interface SshdOptions {
   readonly namespace?: string;
   /** The private keys are given to an ssh-agent and taken from the disk; sshd signs through `HostKeyAgent`. */
   readonly hostKeyAgent?: boolean;
+  /** Called with the directory in place of /etc/ssh while it is empty, e.g. to mount something there; undone at the end. */
+  readonly prepareEtc?: (etc: string) => Promise<AsyncDisposable>;
 }
 
 export interface TestHostKey extends PublicKeyLine {
@@ -62,7 +64,9 @@ export async function startSshd(options: SshdOptions = {}): Promise<TestSshd> {
   stack.defer(async () => rm(directory, { recursive: true, force: true }));
   const etc = join(directory, 'etc/ssh');
   const dropInDirectory = join(etc, 'sshd_config.d');
-  await mkdir(dropInDirectory, { recursive: true });
+  await mkdir(etc, { recursive: true });
+  if (options.prepareEtc !== undefined) stack.use(await options.prepareEtc(etc));
+  await mkdir(dropInDirectory);
   const hostKeys = await Promise.all((options.keys ?? ['ed25519']).map(async (kind) => makeHostKey(etc, kind)));
   const agentLines = options.hostKeyAgent === true ? await moveKeysToAgent(stack, directory, hostKeys) : [];
   const { addresses = ['127.0.0.1'] } = options;
