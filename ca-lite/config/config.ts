@@ -13,6 +13,7 @@ export interface Config {
   readonly signer: { readonly type: 'file' };
   readonly certificates: CertificatePolicy;
   readonly enrolment: EnrolmentPolicy;
+  readonly renewal: RenewalPolicy;
   readonly dialBack: DialBackLimits;
   readonly dns: { readonly servers: readonly string[]; readonly timeoutSeconds: number };
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error' };
@@ -44,6 +45,19 @@ export interface EnrolmentPolicy {
   /** Addresses of the CA that it does not see on its own interfaces (NAT, load balancer). */
   readonly ownAddresses: readonly IpAddress[];
   readonly allowLoopback: boolean;
+}
+
+/** What a renewal takes beyond what a certificate takes at all (docs/lineage.md). */
+export interface RenewalPolicy {
+  readonly allowAfterExpiry: boolean;
+  /** How long ago a certificate may have expired; undefined: any time. */
+  readonly maxAgeSeconds: number | undefined;
+  /** After expiry the host must prove its key over the network again. */
+  readonly requireDialBack: boolean;
+  /** How long after its successor was first seen in use a certificate may show up without being taken for a copy. */
+  readonly cloneGraceSeconds: number;
+  /** At a rekey the new key must sign too, which the public `step ssh rekey` cannot. */
+  readonly requireRekeyProof: boolean;
 }
 
 export interface DialBackLimits {

@@ -9,7 +9,7 @@ import { CHALLENGE_MAX_LIFETIME_SECONDS } from '#protocol/host-challenge.ts';
 import { type IpAddress, parseAddress } from '../address/address.ts';
 import { type Cidr, parseCidr } from '../address/cidr.ts';
 import { type NamePattern, parseNamePattern } from '../policy/name-pattern.ts';
-import type { CertificatePolicy, Config, EnrolmentPolicy } from './config.ts';
+import type { CertificatePolicy, Config, EnrolmentPolicy, RenewalPolicy } from './config.ts';
 import { parseDuration } from './duration.ts';
 import { parseListenAddress } from './listen-address.ts';
 import { ConfigText } from './schema.ts';
@@ -88,6 +88,7 @@ function readConfig(raw: ConfigText, reader: ValueReader): Config {
     signer: { type: 'file' },
     certificates: readCertificates(raw.certificates ?? {}, reader),
     enrolment: readEnrolment(raw.enrolment ?? {}, reader),
+    renewal: readRenewal(raw.renewal ?? {}, reader),
     dialBack: {
       timeoutSeconds: reader.duration(raw.dial_back?.timeout ?? '10s', 'dial_back.timeout', 60),
       concurrent: raw.dial_back?.concurrent ?? 64,
@@ -141,6 +142,16 @@ function readEnrolment(raw: NonNullable<ConfigText['enrolment']>, reader: ValueR
       reader.address(address, `${key('own_addresses')}[${i}]`),
     ),
     allowLoopback: raw.insecure_allow_loopback ?? false,
+  };
+}
+
+function readRenewal(raw: NonNullable<ConfigText['renewal']>, reader: ValueReader): RenewalPolicy {
+  return {
+    allowAfterExpiry: raw.allow_after_expiry ?? false,
+    maxAgeSeconds: raw.max_age === undefined ? undefined : reader.duration(raw.max_age, 'renewal.max_age'),
+    requireDialBack: raw.require_dial_back ?? false,
+    cloneGraceSeconds: reader.duration(raw.clone_grace ?? '5m', 'renewal.clone_grace', 86_400),
+    requireRekeyProof: raw.require_rekey_proof ?? false,
   };
 }
 

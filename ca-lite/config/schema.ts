@@ -52,6 +52,21 @@ const Enrolment = Type.Object(
   strict,
 );
 
+const Renewal = Type.Object(
+  {
+    allow_after_expiry: Type.Optional(
+      Type.Boolean({ description: 'renew expired host certificates without a grant; revoked ones never' }),
+    ),
+    max_age: Type.Optional(Duration),
+    require_dial_back: Type.Optional(
+      Type.Boolean({ description: 'after expiry only with the key proven over the network again' }),
+    ),
+    clone_grace: Type.Optional(Duration),
+    require_rekey_proof: Type.Optional(Type.Boolean({ description: 'refuses `step ssh rekey`' })),
+  },
+  strict,
+);
+
 const DialBack = Type.Object(
   {
     timeout: Type.Optional(Duration),
@@ -94,6 +109,7 @@ export const ConfigText = Type.Object(
     signer: Type.Optional(SignerSection),
     certificates: Type.Optional(Certificates),
     enrolment: Type.Optional(Enrolment),
+    renewal: Type.Optional(Renewal),
     dial_back: Type.Optional(DialBack),
     dns: Type.Optional(Dns),
     log: Type.Optional(Log),

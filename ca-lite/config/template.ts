@@ -58,6 +58,14 @@ host_principals = []
 # Login names that certificates may be issued for.
 user_principals = ${list(values.userPrincipals)}
 
+[renewal]
+# Expired host certificates renew only by leave (\`countersign-ca grant\`), unless this is true. Revoked ones never do.
+allow_after_expiry = false
+# max_age = "365d"                  # how long ago a certificate may have expired then
+require_dial_back = false           # after expiry only with the host's key proven over the network again
+clone_grace = "5m"                  # a predecessor that shows up so soon after its successor came into use is no copy
+require_rekey_proof = false         # a new key must sign too; \`step ssh rekey\` cannot
+
 [dial_back]
 timeout = "10s"                     # for one address, all its keys together
 concurrent = 64

@@ -15,7 +15,11 @@ import { RefusalBudget } from './refusal-budget.ts';
 import { originOf } from './request-origin.ts';
 import { hostEnrolmentRoutes } from './routes/host-enrolment.ts';
 import { informationRoutes } from './routes/information.ts';
+import { sshRekeyRoute } from './routes/ssh-rekey.ts';
+import { sshRenewRoute } from './routes/ssh-renew.ts';
+import { sshRevokeRoute } from './routes/ssh-revoke.ts';
 import { sshSignRoute } from './routes/ssh-sign.ts';
+import { sshStatusRoute } from './routes/ssh-status.ts';
 import { sshTrustRoutes } from './routes/ssh-trust.ts';
 import type { CaServer } from './typed-server.ts';
 
@@ -68,6 +72,7 @@ function routesOf(context: CaContext): (server: CaServer) => Promise<void> {
     sshTrustRoutes(server, context);
     sshSignRoute(server, context);
     hostEnrolmentRoutes(server, context);
+    for (const add of [sshRenewRoute, sshRekeyRoute, sshRevokeRoute, sshStatusRoute]) add(server, context);
     return Promise.resolve();
   };
 }

@@ -5,6 +5,7 @@
 import { type CertificateType, assembleCertificate, decodeCertificate } from '#openssh/certificate.ts';
 import { equalBytes } from '#openssh/wire.ts';
 import type { AuditNote } from '../audit/entry.ts';
+import { lineageNamed } from '../lineage/lineage-name.ts';
 import { type Refusal, refuse } from '../refusal.ts';
 import type { Signer } from '../signer/signer.ts';
 import type { HostBinding, IntentRefusal, TokenUse } from '../store/decisions.ts';
@@ -40,7 +41,7 @@ export async function issueCertificate(
     principals: fields.principals,
     validAfter: fields.validAfter,
     validBefore: fields.validBefore,
-    lineage: null,
+    lineage: fields.type === 'host' ? lineageNamed(fields.serial) : null,
     predecessor: null,
     provisioner: context.provisioner,
     requester: context.requester,
@@ -50,6 +51,16 @@ export async function issueCertificate(
     audit: noteOf('certificate-intend', plan, context),
   });
   if (!intent.accepted) return refusalOfIntent(intent.refusal, context.host);
+  return signAndRecord(plan, context, { store, signers });
+}
+
+/** The second half, for an intent that is on record. @throws StoreError, SignerError */
+export async function signAndRecord(
+  plan: CertificatePlan,
+  context: IssuanceContext,
+  { store, signers }: { readonly store: Store; readonly signers: CaSigners },
+): Promise<{ readonly certificate: Uint8Array } | Refusal> {
+  const { fields } = plan;
   const certificate = await signOrAbandon(plan, context, signers[fields.type], store);
   const result = await store.recordResult({
     serial: fields.serial,
@@ -57,6 +68,9 @@ export async function issueCertificate(
     now: context.now,
     audit: noteOf('certificate-issue', plan, context),
   });
+  if (!result.accepted && result.refusal === 'intent-closed') {
+    return refuse('renewal-revoked', 'It was revoked at this moment, while its certificate was being signed.');
+  }
   if (!result.accepted) throw new Error(`the result of a signature was not taken: ${result.refusal}`);
   return { certificate };
 }
@@ -83,7 +97,11 @@ async function signOrAbandon(
   }
 }
 
-function noteOf(action: string, { fields, keyFingerprint }: CertificatePlan, context: IssuanceContext): AuditNote {
+export function noteOf(
+  action: string,
+  { fields, keyFingerprint }: CertificatePlan,
+  context: IssuanceContext,
+): AuditNote {
   const { provisioner, requester, requestId, now } = context;
   return {
     time: now,
@@ -116,6 +134,13 @@ function refusalOfIntent(refusal: IntentRefusal, host: HostBinding | null): Refu
     case 'host-already-enrolled':
     case 'name-held-by-another-key':
       return refusalOfHost(refusal, host?.names[0] ?? '');
+    case 'key-revoked':
+      return refuse('key-revoked', 'This key is revoked, for ever. Make a new one and ask for a certificate for that.');
+    case 'lineage-quarantined':
+      return refuse(
+        'lineage-quarantined',
+        'A copy of this key seems to be in use. An administrator has to resolve that first: countersign-ca lineages --quarantined',
+      );
     case 'serial-exists':
       return refuse('internal', 'The CA drew a serial twice. Try again.');
   }

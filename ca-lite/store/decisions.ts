@@ -108,6 +108,10 @@ export interface IssuanceIntent {
   readonly validAfter: bigint;
   /** Exclusive, after `validAfter`, below 2^53: validity always ends. */
   readonly validBefore: bigint;
+  /**
+   * Of a host certificate without a predecessor: the lineage to begin, unless its key has one under this key ID already, which it then joins.
+   * Null for user certificates.
+   */
   readonly lineage: string | null;
   readonly predecessor: bigint | null;
   readonly provisioner: string;
@@ -120,7 +124,8 @@ export interface IssuanceIntent {
   readonly host: HostBinding | null;
   readonly audit: AuditNote;
 }
-export type IntentRefusal = SingleUseRefusal | HostRefusal | 'serial-exists';
+/** `lineage-quarantined`: that of this key under this key ID; an administrator has to resolve it first. */
+export type IntentRefusal = SingleUseRefusal | HostRefusal | 'serial-exists' | 'key-revoked' | 'lineage-quarantined';
 
 export interface IssuanceResult {
   readonly serial: bigint;

@@ -94,7 +94,12 @@ export class GroupWriter {
   #send(): void {
     if (this.#underway.length > 0 || this.#queue.length === 0) return;
     this.#underway = this.#queue.splice(0, MAX_GROUP_LENGTH);
-    this.#port.postMessage({ group: this.#underway.map(({ operation }) => operation) });
+    try {
+      this.#port.postMessage({ group: this.#underway.map(({ operation }) => operation) });
+    } catch {
+      // Something in a request that cannot be copied to a thread, such as a function: the caller's types forbid it.
+      this.#settle({ fault: new StoreError('store-defect', 'A request could not be sent to the writer.').toFault() });
+    }
   }
 
   #settle(message: FromWorker): void {

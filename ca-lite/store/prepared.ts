@@ -19,12 +19,14 @@ import {
   type TokenRequest,
 } from './decisions.ts';
 
+import type { RenewalIntent } from './lineage-decisions.ts';
+
 export type Prepared<Request extends { readonly audit: AuditNote }> = Omit<Request, 'audit'> & {
   readonly audit: PreparedNote;
 };
 
-const MAX_ID_LENGTH = 256;
-const MAX_NAME_LENGTH = 1024;
+export const MAX_ID_LENGTH = 256;
+export const MAX_NAME_LENGTH = 1024;
 const MAX_KEY_ID_LENGTH = 16 * 1024;
 const MAX_LIST_LENGTH = 256;
 const MAX_SIGNATURE_LENGTH = 16 * 1024;
@@ -50,21 +52,27 @@ export function prepareHostToken({ nonce, token, host, audit }: HostTokenRequest
 }
 
 export function prepareIntent(intent: IssuanceIntent): Prepared<IssuanceIntent> {
-  const { serial, validAfter, validBefore, now, lineage, predecessor, token, host } = intent;
-  checkSerial(serial);
+  const { now, lineage, predecessor, token, host } = intent;
   if (predecessor !== null) checkSerial(predecessor);
-  for (const time of [validAfter, validBefore, now]) checkTime(time);
+  checkTime(now);
+  if (lineage !== null) checkText('lineage', lineage, MAX_ID_LENGTH);
+  if (token !== null) checkUse(token);
+  if (host !== null) checkHost(host);
+  return { ...intent, ...prepareCertificate(intent), audit: prepareNote(intent.audit) };
+}
+
+/** What is to be signed, whatever allows it. */
+export function prepareCertificate<Intent extends RenewalIntent>(intent: Intent): Intent {
+  const { serial, validAfter, validBefore } = intent;
+  checkSerial(serial);
+  for (const time of [validAfter, validBefore]) checkTime(time);
   if (validAfter >= validBefore) throw new TypeError('validBefore is not after validAfter');
   checkText('keyFingerprint', intent.keyFingerprint, MAX_ID_LENGTH);
   checkText('keyId', intent.keyId, MAX_KEY_ID_LENGTH);
   checkList('principals', intent.principals);
   checkText('provisioner', intent.provisioner, MAX_NAME_LENGTH);
   checkText('requester', intent.requester, MAX_NAME_LENGTH);
-  if (lineage !== null) checkText('lineage', lineage, MAX_ID_LENGTH);
-  if (token !== null) checkUse(token);
-  if (host !== null) checkHost(host);
-  const signedBytes = ownBytes('signedBytes', intent.signedBytes, MAX_SIGNED_BYTES_LENGTH);
-  return { ...intent, signedBytes, audit: prepareNote(intent.audit) };
+  return { ...intent, signedBytes: ownBytes('signedBytes', intent.signedBytes, MAX_SIGNED_BYTES_LENGTH) };
 }
 
 export function prepareResult({ serial, certificate, now, audit }: IssuanceResult): Prepared<IssuanceResult> {
@@ -103,11 +111,11 @@ export function checkSerial(serial: bigint): void {
   if (serial < 1n || serial > 0xffff_ffff_ffff_ffffn) throw new TypeError('a serial is 1 to 2^64 - 1');
 }
 
-function checkTime(time: bigint): void {
+export function checkTime(time: bigint): void {
   if (time < 0n || time > MAX_TIME) throw new TypeError('a time is not in epoch seconds');
 }
 
-function checkUse({ id, expiresAt }: SingleUse): void {
+export function checkUse({ id, expiresAt }: SingleUse): void {
   checkText('id', id, MAX_ID_LENGTH);
   checkTime(expiresAt);
 }
@@ -120,18 +128,18 @@ function checkHost({ enrolment, names, addresses, keyFingerprint, vouchedBy }: H
   if (vouchedBy !== null) checkText('vouchedBy', vouchedBy, MAX_ID_LENGTH);
 }
 
-function checkList(what: string, list: readonly string[]): void {
+export function checkList(what: string, list: readonly string[]): void {
   if (list.length === 0 || list.length > MAX_LIST_LENGTH) throw new TypeError(`${what}: 1 to ${MAX_LIST_LENGTH}`);
   for (const item of list) checkText(what, item, MAX_NAME_LENGTH);
 }
 
 /** Text that every database gives back as it was: 1 to `maxLength` UTF-16 units, well formed, no NUL. */
-function checkText(what: string, text: string, maxLength: number): void {
+export function checkText(what: string, text: string, maxLength: number): void {
   if (text.length === 0 || text.length > maxLength) throw new TypeError(`${what} has 1 to ${maxLength} characters`);
   if (!text.isWellFormed() || text.includes('\0')) throw new TypeError(`${what} is not plain text`);
 }
 
-function ownBytes(what: string, bytes: Uint8Array, maxLength: number): Uint8Array {
+export function ownBytes(what: string, bytes: Uint8Array, maxLength: number): Uint8Array {
   if (bytes.length === 0 || bytes.length > maxLength) throw new TypeError(`${what} has 1 to ${maxLength} bytes`);
   return Uint8Array.from(bytes);
 }

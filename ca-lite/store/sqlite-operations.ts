@@ -24,8 +24,11 @@ import type {
   TokenRequest,
 } from './decisions.ts';
 import type { Prepared } from './prepared.ts';
+import { endGrant, makeGrant } from './sqlite-grants.ts';
 import { checkBinding, clearHosts } from './sqlite-hosts.ts';
 import { type Conflict, abandon, finish, intend } from './sqlite-issuance.ts';
+import { renew, report, resolve } from './sqlite-renewals.ts';
+import { revoke } from './sqlite-revocations.ts';
 import { checkNewToken, checkNonce, checkToken, consume, prune, recordOutstanding } from './sqlite-single-use.ts';
 import type { Transaction } from './sqlite-transaction.ts';
 
@@ -76,6 +79,13 @@ export const operations = {
     const cleared = clearHosts(transaction, name, now);
     return cleared === 0n ? refuse(transaction, audit, 'host-unknown') : accept(transaction, audit);
   },
+
+  recordRenewal: renew,
+  recordReport: report,
+  resolveLineage: resolve,
+  makeGrant,
+  endGrant,
+  revoke,
 
   appendAudit(transaction: Transaction, statements: readonly PreparedStatement[]): bigint {
     let last = 0n;

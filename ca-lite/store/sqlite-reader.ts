@@ -27,6 +27,19 @@ import {
   hostOf,
 } from './sqlite-rows.ts';
 import { encodeSerial } from './sqlite-values.ts';
+import {
+  readGrants,
+  readKrlCas,
+  readKrlState,
+  readLineage,
+  readLineages,
+  readRenewalSubject,
+  readReport,
+  readRevokedKeys,
+  readRevokedSerials,
+  readSightings,
+} from './sqlite-lineage-reader.ts';
+import type { LineageFilter } from './store-lineage.ts';
 import type { StoreReader } from './store.ts';
 
 export class SqliteReader implements StoreReader {
@@ -102,6 +115,47 @@ export class SqliteReader implements StoreReader {
       singleUse: value('single-use'),
       auditEntries: (await this.auditHead()).count,
     };
+  }
+
+  async renewalSubject(serial: bigint) {
+    checkSerial(serial);
+    return readRenewalSubject(this.#open(), serial);
+  }
+
+  async lineage(lineage: string) {
+    return readLineage(this.#open(), lineage);
+  }
+
+  async lineages(filter: LineageFilter, page: PageRequest) {
+    return readLineages(this.#open(), filter, page);
+  }
+
+  async sightings(lineage: string) {
+    return readSightings(this.#open(), lineage);
+  }
+
+  async report(lineage: string) {
+    return readReport(this.#open(), lineage);
+  }
+
+  async grants(openAt: bigint | undefined, page: PageRequest) {
+    return readGrants(this.#open(), openAt, page);
+  }
+
+  async krlState() {
+    return readKrlState(this.#open());
+  }
+
+  async revokedSerials(after: bigint) {
+    return readRevokedSerials(this.#open(), after);
+  }
+
+  async revokedKeys(after: bigint) {
+    return readRevokedKeys(this.#open(), after);
+  }
+
+  async krlCas() {
+    return readKrlCas(this.#open());
   }
 
   async backup(path: string): Promise<void> {

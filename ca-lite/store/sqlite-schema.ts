@@ -10,6 +10,7 @@
  */
 import { StoreError } from './errors.ts';
 import { type Connection, single } from './sqlite-connection.ts';
+import { renewalStep } from './sqlite-schema-renewal.ts';
 
 /** "CSgn". */
 const APPLICATION_ID = 0x4353676en;
@@ -125,6 +126,7 @@ const migrations: readonly string[] = [
     PRIMARY KEY (name, certificate_id)
   ) STRICT, WITHOUT ROWID;
   `,
+  renewalStep,
 ];
 
 /** The version that this program reads and writes. */

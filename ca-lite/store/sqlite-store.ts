@@ -28,6 +28,16 @@ import type {
 } from './decisions.ts';
 import { StoreError } from './errors.ts';
 import { GroupWriter } from './group-writer.ts';
+import type { EndGrantRequest, GrantRequest } from './grant-decisions.ts';
+import type { RenewalRequest, ReportRequest, ResolveRequest } from './lineage-decisions.ts';
+import {
+  prepareEndGrant,
+  prepareGrant,
+  prepareRenewal,
+  prepareReport,
+  prepareResolve,
+  prepareRevoke,
+} from './prepared-lineage.ts';
 import {
   prepareAbandoned,
   prepareClear,
@@ -39,6 +49,7 @@ import {
   prepareStatements,
   prepareToken,
 } from './prepared.ts';
+import type { RevokeRequest } from './revocation-decisions.ts';
 import type { FromWorker, WorkerTask } from './sqlite-messages.ts';
 import type { WriterRole } from './sqlite-open.ts';
 import { SqliteReader } from './sqlite-reader.ts';
@@ -82,10 +93,19 @@ async function backUp(source: string, target: string): Promise<void> {
 /** Resolves when the worker says `done`. @throws StoreError what it says instead */
 async function startTask(task: WorkerTask): Promise<Worker> {
   const worker = startWorker('sqlite-worker', task);
-  const [message] = (await Promise.race([once(worker, 'message'), failedStart(worker)])) as [FromWorker];
+  const message = await firstMessage(worker);
   if (message === 'done') return worker;
   await worker.terminate();
   throw 'fault' in message ? StoreError.revive(message.fault) : new StoreError('store-failed', 'No answer.');
+}
+
+async function firstMessage(worker: Worker): Promise<FromWorker> {
+  try {
+    const [message] = (await Promise.race([once(worker, 'message'), failedStart(worker)])) as [FromWorker];
+    return message;
+  } catch (cause) {
+    throw cause instanceof StoreError ? cause : new StoreError('store-failed', 'The store did not start.', { cause });
+  }
 }
 
 /** `once` rejects on `error` itself; a worker that only exits would be waited for in vain. */
@@ -128,6 +148,30 @@ class SqliteStore extends SqliteReader implements Store {
 
   async clearHost(request: ClearHostRequest) {
     return this.#writer.submit('clearHost', prepareClear(request));
+  }
+
+  async recordRenewal(request: RenewalRequest) {
+    return this.#writer.submit('recordRenewal', prepareRenewal(request));
+  }
+
+  async recordReport(request: ReportRequest) {
+    return this.#writer.submit('recordReport', prepareReport(request));
+  }
+
+  async resolveLineage(request: ResolveRequest) {
+    return this.#writer.submit('resolveLineage', prepareResolve(request));
+  }
+
+  async makeGrant(request: GrantRequest) {
+    return this.#writer.submit('makeGrant', prepareGrant(request));
+  }
+
+  async endGrant(request: EndGrantRequest) {
+    return this.#writer.submit('endGrant', prepareEndGrant(request));
+  }
+
+  async revoke(request: RevokeRequest) {
+    return this.#writer.submit('revoke', prepareRevoke(request));
   }
 
   async appendAudit(statements: readonly AuditStatement[]) {

@@ -5,6 +5,7 @@
  */
 import { entryHash } from '../audit/chain.ts';
 import type { AuditOutcome, PreparedNote } from '../audit/entry.ts';
+import { StoreError } from './errors.ts';
 import type { Connection } from './sqlite-connection.ts';
 import { encodeSerial } from './sqlite-values.ts';
 
@@ -12,6 +13,7 @@ interface LedgerRow {
   readonly audit_count: bigint;
   readonly audit_hash: Uint8Array;
   readonly pruned_through: bigint;
+  readonly surplus: bigint;
 }
 
 const INSERT_AUDIT = `INSERT INTO audit
@@ -32,10 +34,16 @@ export class Transaction {
     this.#prunedThrough = ledger.pruned_through;
   }
 
-  /** To be called inside BEGIN IMMEDIATE. */
+  /** To be called inside BEGIN IMMEDIATE. @throws StoreError when nothing can be appended to the audit log as it is */
   static begin(connection: Connection): Transaction {
-    const ledger = connection.get<LedgerRow>('SELECT audit_count, audit_hash, pruned_through FROM ledger');
-    if (ledger === undefined) throw new Error('the ledger has no row');
+    const ledger = connection.get<LedgerRow>(
+      `SELECT audit_count, audit_hash, pruned_through,
+              EXISTS (SELECT 1 FROM audit WHERE sequence > audit_count) AS surplus FROM ledger`,
+    );
+    if (ledger === undefined) throw new StoreError('store-corrupt', 'The ledger of the store is empty.');
+    if (ledger.surplus !== 0n) {
+      throw new StoreError('store-corrupt', 'The audit log goes on after its head (see audit --verify).');
+    }
     return new Transaction(connection, ledger);
   }
 

@@ -11,9 +11,7 @@
  * and "issued" in the audit log means issued. Both steps share their transactions with whatever else is waiting, so the
  * second one costs a share of a disk flush, not a flush (`test/bench/store.ts`).
  *
- * Planned, and room left for: lineage heads and quarantine (the intent names lineage and predecessor already), grants
- * consumed with the intent beside the token, revocations and KRL numbers, agents' reports of what they installed.
- * Each is a table, a request in `decisions.ts` and a refusal code; the shapes here stay.
+ * What certificates become over time (lineages, reports, grants, revocations) is in `store-lineage.ts`.
  */
 import type { AuditEntry, AuditStatement } from '../audit/entry.ts';
 import type {
@@ -47,8 +45,10 @@ import type {
   StoreCounts,
 } from './records.ts';
 
+import type { LineageReader, LineageStore } from './store-lineage.ts';
+
 /** The reading half, which commands beside a running server use. @throws StoreError from every method */
-export interface StoreReader extends AsyncDisposable {
+export interface StoreReader extends LineageReader, AsyncDisposable {
   certificate(serial: bigint): Promise<CertificateRecord | null>;
   certificates(filter: CertificateFilter, page: PageRequest): Promise<Page<CertificateRecord>>;
   /**
@@ -72,7 +72,7 @@ export interface StoreReader extends AsyncDisposable {
 }
 
 /** @throws StoreError from every method; TypeError for a request that breaks a bound named in `decisions.ts` */
-export interface Store extends StoreReader {
+export interface Store extends StoreReader, LineageStore {
   recordToken(request: TokenRequest): Promise<Decision<TokenRefusal>>;
   consumeToken(request: ConsumeRequest): Promise<Decision<SingleUseRefusal>>;
   recordHostToken(request: HostTokenRequest): Promise<Decision<HostTokenRefusal>>;

@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import { version } from '#protocol/version.ts';
 import { HealthReply, ProvisionersReply, RootReply, RootsReply, VersionReply } from '#protocol/step-api.ts';
+import { SSHPOP_PROVISIONER } from '#protocol/renewal.ts';
 import { ADMIN_PROVISIONER } from '../../token/one-time-token.ts';
 import { refuse } from '../../refusal.ts';
 import type { CaContext } from '../context.ts';
@@ -43,5 +44,7 @@ function rootRoutes(server: CaServer, { rootPem, rootFingerprint }: CaContext): 
 
 function provisionersOf({ tokenKey }: CaContext): { type: string; name: string }[] {
   const admin = { type: 'JWK', name: ADMIN_PROVISIONER, key: tokenKey.publicJwk, claims: { enableSSHCA: true } };
-  return [admin];
+  // Exactly one of this type: with more, step clients would ask the user which one (step-wire 0.5).
+  const sshpop = { type: 'SSHPOP', name: SSHPOP_PROVISIONER, claims: { enableSSHCA: true } };
+  return [admin, sshpop];
 }
