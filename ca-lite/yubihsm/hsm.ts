@@ -10,12 +10,13 @@ import { encodePublicKey, type PublicKey } from '#openssh/public-key.ts';
 import type { Signer } from '../signer/signer.ts';
 import { type KeyKind, keyKinds } from './algorithms.ts';
 import { getPublicKey } from './commands/asymmetric.ts';
-import { compareFirmware, type DeviceInfo } from './commands/device.ts';
+import type { DeviceInfo } from './commands/device.ts';
 import type { TemplateSignatureAlgorithm } from './commands/ssh-certificate.ts';
 import { getTemplate } from './commands/template.ts';
 import { DevicePool, type DevicePoolOptions } from './device-pool.ts';
 import type { DeviceSettings } from './device-worker.ts';
 import { HsmError } from './errors.ts';
+import { firmwareWarning } from './firmware-warning.ts';
 import { defaultSignatureAlgorithm, sshPublicKey } from './public-key.ts';
 import { sameBytes } from './scp03.ts';
 import { openSession, type Session } from './session.ts';
@@ -149,13 +150,6 @@ async function checkDevice(
   const kinds = known.map(({ kind }) => kind);
   const warning = firmwareWarning(info, kinds);
   if (warning) report?.({ kind: 'warning', device: String(info.serial), warning });
-}
-
-/** Firmware before 2.4 leaks ECDSA keys to somebody who holds the device in his hands (YSA-2024-03). */
-export function firmwareWarning(info: DeviceInfo, kinds: readonly KeyKind[]): string | undefined {
-  const ecdsa = kinds.some((kind) => keyKinds[kind].family === 'ecdsa');
-  if (!ecdsa || compareFirmware(info.firmware, [2, 4]) >= 0) return undefined;
-  return `firmware ${info.firmware.join('.')} lets somebody who holds the device recover ECDSA keys (YSA-2024-03): use Ed25519 or RSA, or a device with firmware 2.4 or newer`;
 }
 
 function sameKey(a: PublicKey, b: PublicKey): boolean {

@@ -8,10 +8,13 @@
 import { constants, createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto';
 import { promisify } from 'node:util';
 import type { Priority } from './command-queue.ts';
-import { signPkcs1 } from './commands/asymmetric.ts';
+import { getPublicKey, signPkcs1 } from './commands/asymmetric.ts';
 import { timestampDigest, timestampMessage } from './commands/ssh-certificate.ts';
-import type { DevicePool } from './device-pool.ts';
+import type { Connector } from './connector.ts';
+import { DevicePool } from './device-pool.ts';
 import { HsmError } from './errors.ts';
+import { type AuthenticationKeys, sameBytes } from './scp03.ts';
+import { openSession, type Session } from './session.ts';
 
 /** How far a timestamp may be from the holder's clock, in either direction. */
 export const timestampToleranceSeconds = 300;
@@ -44,13 +47,32 @@ export function fileTimestampKey(key: KeyObject, nowSeconds: () => number): Time
   };
 }
 
-/** A timestamp key that is an RSA-2048 key of a device, in a session of its own. Disposing closes the pool. */
-export function deviceTimestampKey(
-  pool: DevicePool,
-  keyId: number,
-  modulus: Uint8Array,
+/** A timestamp key in devices: who opens their sessions, and which key. */
+export interface DeviceTimestampKey {
+  /** Devices that hold the same key. */
+  connectors: readonly Connector[];
+  authKeyId: number;
+  keys: AuthenticationKeys;
+  keyId: number;
+}
+
+/**
+ * A timestamp key that is an RSA-2048 key of devices, in sessions of its own. Disposing closes the sessions. Throws
+ * {@link HsmError} when no device answers, `bad-input` for another kind of key.
+ */
+export async function openDeviceTimestampKey(
+  settings: DeviceTimestampKey,
   nowSeconds: () => number,
-): TimestampKey {
+): Promise<TimestampKey> {
+  const { connectors, authKeyId, keys, keyId } = settings;
+  const modulus = await readFirstModulus(settings);
+  const devices = connectors.map((connector) => ({ connector, authKeyId, keys }));
+  const check = async (session: Session): Promise<void> => {
+    if (!sameBytes(await readModulus(session, keyId), modulus)) {
+      throw new HsmError('key-mismatch', `the timestamp key ${keyId} of this device is another one`);
+    }
+  };
+  const pool = new DevicePool({ devices, check });
   return {
     modulus,
     sign: async (tbs, timestampSeconds, options) => {
@@ -59,6 +81,25 @@ export function deviceTimestampKey(
     },
     [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
   };
+}
+
+async function readFirstModulus({ connectors, authKeyId, keys, keyId }: DeviceTimestampKey): Promise<Uint8Array> {
+  const failures: unknown[] = [];
+  for (const connector of connectors) {
+    try {
+      await using session = await openSession({ connector, authKeyId, keys });
+      return await readModulus(session, keyId);
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  throw failures[0];
+}
+
+async function readModulus(session: Session, keyId: number): Promise<Uint8Array> {
+  const { kind, bytes } = await session.execute(getPublicKey(keyId));
+  if (kind !== 'rsa2048') throw wrongKind();
+  return bytes;
 }
 
 /** Reads a private key in PEM; a passphrase is for encrypted ones. Throws `bad-input`. */
@@ -77,7 +118,7 @@ function modulusOf(key: KeyObject): Uint8Array {
   const modulus =
     jwk.kty === 'RSA' && jwk.e === 'AQAB' ? new Uint8Array(Buffer.from(jwk.n ?? '', 'base64url')) : undefined;
   if (modulus?.length !== 256) {
-    throw new HsmError('bad-input', 'the timestamp key must be RSA with 2048 bits and the exponent 65537');
+    throw wrongKind();
   }
   return modulus;
 }
@@ -86,4 +127,8 @@ function checkTimestamp(timestampSeconds: number, nowSeconds: number): void {
   if (Math.abs(timestampSeconds - nowSeconds) > timestampToleranceSeconds) {
     throw new HsmError('template-violation', "the timestamp is too far from the time of the timestamp key's holder");
   }
+}
+
+function wrongKind(): HsmError {
+  return new HsmError('bad-input', 'the timestamp key must be RSA with 2048 bits and the exponent 65537');
 }

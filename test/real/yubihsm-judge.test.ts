@@ -62,7 +62,7 @@ async function openCourt(options: SimulatorOptions = {}): Promise<Court> {
     const connector = ['--connector', bench.simulator.url];
     const password = actionOptions.includes('-p') ? [] : ['-p', 'password'];
     const command = ['yubihsm-shell', ...connector, ...password, '-a', action, ...actionOptions] as const;
-    return await runInJudge(chroot, command, { cwd });
+    return runInJudge(chroot, command, { cwd });
   };
   return {
     bench,

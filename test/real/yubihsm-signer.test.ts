@@ -59,7 +59,10 @@ signerContract('YubiHSM, template with its timestamp key in another domain of th
     await installTemplate(session, { ...template, timestampModulus: bytes });
     return keys;
   });
-  const timestampKey = await openDeviceTimestampKey(bench.connector, 4, timestampKeys, 9, nowSeconds);
+  const timestampKey = await openDeviceTimestampKey(
+    { connectors: [bench.connector], authKeyId: 4, keys: timestampKeys, keyId: 9 },
+    nowSeconds,
+  );
   const keys = [{ keyId: 5, template: { templateId: 10, timestampKey } }];
   return underTest(bench, await openHsm({ ...optionsFor([bench]), keys }));
 });

@@ -1,0 +1,174 @@
+/**
+ * The `[signer]` section of the CA's configuration for a YubiHSM: its shape, and opening what it describes.
+ *
+ * Paths are relative to the CA directory; passwords are in files that hold one line each.
+ */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { type Static, Type } from 'typebox';
+import type { PublicKey } from '#openssh/public-key.ts';
+import type { Signer } from '../signer/signer.ts';
+import { AuditDrain, type DeviceLogSink } from './audit-drain.ts';
+import { type Connector, openConnector } from './connector.ts';
+import type { DevicePool } from './device-pool.ts';
+import { HsmError } from './errors.ts';
+import { openHsm } from './hsm.ts';
+import type { HsmEvent } from './hsm-event.ts';
+import { type AuthenticationKeys, keysFromPassword } from './scp03.ts';
+import { objectIds } from './setup/plan.ts';
+import { fileTimestampKey, openDeviceTimestampKey, parseTimestampKey, type TimestampKey } from './timestamp-key.ts';
+
+const strict = { additionalProperties: false } as const;
+const ObjectId = Type.Integer({ minimum: 1, maximum: 0xfffe });
+const Path = Type.String({ minLength: 1 });
+const CaKey = Type.Object({ key: ObjectId, template: Type.Optional(ObjectId) }, strict);
+
+/** `[signer]` with `type = "yubihsm"`. */
+export const YubiHsmSection = Type.Object(
+  {
+    type: Type.Literal('yubihsm'),
+    connectors: Type.Array(Path, {
+      minItems: 1,
+      maxItems: 8,
+      description: 'URLs of the connectors, one for each device; all devices hold the same keys',
+    }),
+    auth_key: Type.Optional(ObjectId),
+    password_file: Path,
+    auditor_key: Type.Optional(ObjectId),
+    auditor_password_file: Type.Optional(Path),
+    user_ca: CaKey,
+    host_ca: CaKey,
+    rsa_algorithm: Type.Optional(Type.Union([Type.Literal('rsa-sha2-256'), Type.Literal('rsa-sha2-512')])),
+    timestamp_key_file: Type.Optional(Path),
+    timestamp_connectors: Type.Optional(Type.Array(Path, { minItems: 1, maxItems: 8 })),
+    timestamp_auth_key: Type.Optional(ObjectId),
+    timestamp_password_file: Type.Optional(Path),
+    timestamp_key: Type.Optional(ObjectId),
+    max_waiting: Type.Optional(Type.Integer({ minimum: 1, maximum: 100_000 })),
+  },
+  strict,
+);
+export type YubiHsmSettings = Static<typeof YubiHsmSection>;
+
+/** What opening needs beside the settings. */
+export interface OpenOptions {
+  /** The CA directory. */
+  directory: string;
+  /** What the CA keys must be; read from the device when not given. */
+  publicKeys?: { user: PublicKey; host: PublicKey };
+  /** Where the device's audit log goes; it is not read when not given. */
+  sink?: DeviceLogSink;
+  report?: (event: HsmEvent) => void;
+  nowSeconds?: () => number;
+}
+
+/** Both CA keys, ready to sign. Disposing closes every session. */
+export interface YubiHsmSigners extends AsyncDisposable {
+  readonly user: Signer;
+  readonly host: Signer;
+  /** For metrics and health: devices, queue length, drain time. */
+  readonly pool: DevicePool;
+}
+
+/** Opens the devices of the configuration. Throws {@link HsmError}. */
+export async function openYubiHsmSigners(settings: YubiHsmSettings, options: OpenOptions): Promise<YubiHsmSigners> {
+  const nowSeconds = options.nowSeconds ?? (() => Math.floor(Date.now() / 1000));
+  const connectors = settings.connectors.map(openConnector);
+  await using opened = new AsyncDisposableStack();
+  for (const connector of connectors) opened.use(connector);
+  const keys = await passwordKeys(options.directory, settings.password_file);
+  const drainOf = await drains(settings, options);
+  const devices = connectors.map((connector) => {
+    const drain = drainOf?.(connector);
+    return { connector, authKeyId: settings.auth_key ?? objectIds.signer, keys, ...(drain && { drain }) };
+  });
+  const { timestampKey, release } = await openTimestamp(settings, options.directory, nowSeconds);
+  opened.defer(release);
+  if (timestampKey) opened.use(timestampKey);
+  const hsm = await openHsm({
+    devices,
+    nowSeconds,
+    keys: [
+      caKey(settings.user_ca, settings, timestampKey, options.publicKeys?.user),
+      caKey(settings.host_ca, settings, timestampKey, options.publicKeys?.host),
+    ],
+    ...(settings.max_waiting !== undefined && { maxWaiting: settings.max_waiting }),
+    ...(options.report && { report: options.report }),
+  });
+  opened.use(hsm);
+  const resources = opened.move();
+  return {
+    user: hsm.signer(settings.user_ca.key),
+    host: hsm.signer(settings.host_ca.key),
+    pool: hsm.pool,
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
+}
+
+function caKey(
+  { key, template }: YubiHsmSettings['user_ca'],
+  settings: YubiHsmSettings,
+  timestampKey: TimestampKey | undefined,
+  publicKey: PublicKey | undefined,
+): Parameters<typeof openHsm>[0]['keys'][number] {
+  if (template !== undefined && timestampKey === undefined) {
+    throw new HsmError(
+      'bad-input',
+      'a CA key with a template needs timestamp_key_file, or a timestamp key in a device',
+    );
+  }
+  return {
+    keyId: key,
+    ...(publicKey && { publicKey }),
+    ...(settings.rsa_algorithm && { algorithm: settings.rsa_algorithm }),
+    ...(template !== undefined && timestampKey && { template: { templateId: template, timestampKey } }),
+  };
+}
+
+async function openTimestamp(
+  settings: YubiHsmSettings,
+  directory: string,
+  nowSeconds: () => number,
+): Promise<{ timestampKey: TimestampKey | undefined; release: () => Promise<void> }> {
+  const nothing = async (): Promise<void> => {};
+  if (settings.timestamp_key_file !== undefined) {
+    const pem = readSecret(directory, settings.timestamp_key_file).toString('utf8');
+    return { timestampKey: fileTimestampKey(parseTimestampKey(pem), nowSeconds), release: nothing };
+  }
+  const { timestamp_password_file: file, timestamp_key: keyId = objectIds.timestamp } = settings;
+  if (file === undefined) return { timestampKey: undefined, release: nothing };
+  await using opened = new AsyncDisposableStack();
+  const urls = settings.timestamp_connectors ?? settings.connectors;
+  const connectors = urls.map((url) => opened.use(openConnector(url)));
+  const authKeyId = settings.timestamp_auth_key ?? objectIds.timekeeper;
+  const where = { connectors, authKeyId, keyId, keys: await passwordKeys(directory, file) };
+  const timestampKey = await openDeviceTimestampKey(where, nowSeconds);
+  const resources = opened.move();
+  return { timestampKey, release: async () => resources.disposeAsync() };
+}
+
+async function drains(
+  settings: YubiHsmSettings,
+  { directory, sink }: OpenOptions,
+): Promise<((connector: Connector) => AuditDrain) | undefined> {
+  if (sink === undefined || settings.auditor_password_file === undefined) return undefined;
+  const keys = await passwordKeys(directory, settings.auditor_password_file);
+  const authKeyId = settings.auditor_key ?? objectIds.auditor;
+  return (connector) => new AuditDrain({ connector, authKeyId, keys, sink });
+}
+
+async function passwordKeys(directory: string, file: string): Promise<AuthenticationKeys> {
+  const [line = ''] = readSecret(directory, file).toString('utf8').split('\n');
+  if (line.trim() === '') throw new HsmError('bad-input', `the password file ${file} is empty`);
+  return keysFromPassword(line.trim());
+}
+
+function readSecret(directory: string, file: string): Buffer {
+  try {
+    return readFileSync(resolve(directory, file));
+  } catch (error) {
+    throw new HsmError('bad-input', `${file} cannot be read: does it exist, and may this user read it?`, {
+      cause: error,
+    });
+  }
+}
