@@ -219,6 +219,18 @@ export function auditContract(makeHome: MakeHome): void {
       });
     });
 
+    test.for([
+      ['entries after its head', `UPDATE ledger SET audit_count = 19`],
+      ['no head', 'DELETE FROM ledger'],
+    ] as const)('nothing is decided on a log with %s', async ([, sql]) => {
+      await using home = await makeHome();
+      await using store = await home.open();
+      await populate(store);
+      await home.tamper(sql);
+      await expect(store.recordIntent(intent(50n))).rejects.toMatchObject({ code: 'store-corrupt' });
+      expect(await store.certificate(50n)).toBeNull();
+    });
+
     test('finds a head kept elsewhere long after', async () => {
       await using home = await makeHome();
       await using store = await home.open();

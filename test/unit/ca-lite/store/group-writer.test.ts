@@ -10,7 +10,7 @@ class Port extends EventEmitter implements WriterPort {
   readonly sent: ToWriter[] = [];
 
   postMessage(message: ToWriter): void {
-    this.sent.push(structuredClone(message));
+    this.sent.push(structuredClone(message)); // throws for what cannot be copied, as a Worker does
   }
 
   /** How many requests each group had. */
@@ -107,6 +107,17 @@ describe('the queue in front of the writer', () => {
     await turn();
     port.answerAll();
     expect(await next).toEqual(request(3));
+  });
+
+  test('is not stopped by what cannot be copied to a thread', async () => {
+    const port = new Port();
+    const writer = new GroupWriter(port, 10);
+    const odd = { ...request(1), extra: () => 'a function' };
+    await expect(writer.submit('prune', odd)).rejects.toMatchObject({ code: 'store-defect' });
+    const next = writer.submit('prune', request(2));
+    await turn();
+    port.answerAll();
+    expect(await next).toEqual(request(2));
   });
 
   test('rejects everything when the thread ends, and refuses from then on', async () => {
