@@ -17,6 +17,8 @@ export interface NativeCalls {
   readonly forbidCoreDumps: () => boolean;
   /** Linux: memory and /proc entries of this process belong to root from now on; macOS: no debugger may attach. */
   readonly hideMemory: () => boolean;
+  /** Gives back to the system what starting up has left free. */
+  readonly trimMemory: () => void;
 }
 
 /** Undefined where the platform or this Node cannot. */
@@ -57,7 +59,18 @@ function linuxCalls({ dlopen }: typeof ffi): NativeCalls {
     },
     forbidCoreDumps: () => functions.setrlimit(linux.RLIMIT_CORE, new Uint8Array(RLIMIT_LENGTH)) === 0,
     hideMemory: () => functions.prctl(linux.PR_SET_DUMPABLE, 0n, 0n, 0n, 0n) === 0,
+    trimMemory: trimmer(dlopen),
   };
+}
+
+/** `malloc_trim` is glibc's alone; 4 MB after the start of the agent. */
+function trimmer(dlopen: (typeof ffi)['dlopen']): () => void {
+  try {
+    const { functions } = dlopen(null, { malloc_trim: { arguments: ['u64'], return: 'i32' } });
+    return () => void functions.malloc_trim(0n);
+  } catch {
+    return () => undefined;
+  }
 }
 
 function darwinCalls({ dlopen }: typeof ffi): NativeCalls {
@@ -74,5 +87,6 @@ function darwinCalls({ dlopen }: typeof ffi): NativeCalls {
     },
     forbidCoreDumps: () => functions.setrlimit(darwin.RLIMIT_CORE, new Uint8Array(RLIMIT_LENGTH)) === 0,
     hideMemory: () => functions.ptrace(darwin.PT_DENY_ATTACH, 0, 0n, 0) === 0,
+    trimMemory: () => undefined,
   };
 }

@@ -26,6 +26,8 @@ import { createAgentServer } from './socket-server.ts';
 import { UpstreamAgents, type UpstreamConfig } from './upstream-agents.ts';
 
 const DEFAULT_CONFIRM_TIMEOUT_SECONDS = 60;
+/** When whoever started the agent has done its first listing. */
+const TRIM_AFTER_MS = 2000;
 
 export interface AgentOptions {
   readonly socket: string;
@@ -66,6 +68,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
   stack.use(startExpiry(agent.store, changes, systemClock));
   stack.use(await openControlServer({ socket: controlSocketOf(options.socket), state, queue, changes, ...peers }));
   stack.use(await listenPrivately(server, options.socket));
+  setTimeout(() => native?.trimMemory(), TRIM_AFTER_MS).unref();
   const owned = stack.move();
   return { agent, state, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }

@@ -1,6 +1,6 @@
 /**
- * The user agent beside OpenSSH's ssh-agent: the same requests over the real sockets, in turns, in one run.
- * Run alone: `node test/bench/agent.ts`. Prints p50 and p99 in microseconds, requests per second, and the agents' memory.
+ * The user agent beside OpenSSH's ssh-agent: the same requests over the real sockets, in turns, in one run: p50 and p99 of
+ * one request, requests per second, and the agents' memory beside that of a bare Node process.
  * The client is this process: what it costs itself is in every number, the same for both.
  */
 import { spawn } from 'node:child_process';
@@ -9,30 +9,26 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { type Socket, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { encodeAgentFrame } from '#openssh/agent-frame.ts';
 import { replyNumbers } from '#openssh/agent-number.ts';
 import { encodeListRequest, encodeSignRequest } from '#openssh/agent-request.ts';
-import { parsePublicKeyLine } from '#openssh/public-key.ts';
 import { decodeBase64 } from '#openssh/base64.ts';
+import { parsePublicKeyLine } from '#openssh/public-key.ts';
 import { agentProgram } from '../support/programs.ts';
+import { type BenchReport, type BenchRow, quantile } from './report.ts';
 
 const WARM_UP_SECONDS = 0.5;
 const SLICE_SECONDS = 1;
 const ROUNDS = 3;
 const CLIENT_COUNTS = [1, 16];
+const SETTLE_MS = 3000;
 
-export interface AgentBenchRow {
-  readonly what: string;
-  readonly clients: number;
-  readonly agent: 'countersign' | 'ssh-agent';
-  readonly p50Us: number;
-  readonly p99Us: number;
-  readonly perSecond: number;
-}
+type Name = 'countersign' | 'ssh-agent';
 
 interface Contestant extends AsyncDisposable {
-  readonly name: AgentBenchRow['agent'];
+  readonly name: Name;
   readonly socket: string;
   readonly pid: number;
 }
@@ -43,53 +39,56 @@ interface Workload {
   readonly replyNumber: number;
 }
 
-export async function benchAgents(print: (line: string) => void): Promise<AgentBenchRow[]> {
+export async function bench(): Promise<BenchReport> {
   await using stack = new AsyncDisposableStack();
   const directory = mkdtempSync(join(tmpdir(), 'countersign-bench-'));
   stack.defer(() => rmSync(directory, { recursive: true }));
   const workloads = await makeWorkloads(directory);
-  const contestants = [
-    stack.use(await start('countersign', [...agentProgram(), 'agent'], directory)),
-    stack.use(await start('ssh-agent', ['ssh-agent'], directory)),
-  ];
-  for (const each of contestants) await addKeys(each.socket, directory);
-  const rows: AgentBenchRow[] = [];
+  const ours = stack.use(await start('countersign', [...agentProgram(), 'agent'], directory));
+  const theirs = stack.use(await start('ssh-agent', ['ssh-agent'], directory));
+  const rows: BenchRow[] = [await memoryRow(ours)];
+  for (const { socket } of [ours, theirs]) await addKeys(socket, directory);
   for (const workload of workloads) {
-    for (const clients of CLIENT_COUNTS) rows.push(...(await compare(workload, clients, contestants, print)));
+    for (const clients of CLIENT_COUNTS) rows.push(...(await compare(workload, clients, ours, theirs)));
   }
-  for (const each of contestants) print(`${each.name}: ${memoryOf(each.pid)} KiB of memory`);
-  return rows;
+  return { title: 'The agent beside OpenSSH ssh-agent, over their sockets', rows };
 }
 
 /** In turns, so that what else the machine does falls on both. */
-async function compare(
-  workload: Workload,
-  clients: number,
-  contestants: readonly Contestant[],
-  print: (line: string) => void,
-): Promise<AgentBenchRow[]> {
-  const taken = new Map<Contestant, number[]>(contestants.map((each) => [each, []]));
-  for (const each of contestants) await measure(each, workload, clients, WARM_UP_SECONDS);
+async function compare(workload: Workload, clients: number, ours: Contestant, theirs: Contestant): Promise<BenchRow[]> {
+  const taken: Record<Name, number[]> = { countersign: [], 'ssh-agent': [] };
+  for (const each of [ours, theirs]) await measure(each, workload, clients, WARM_UP_SECONDS);
   for (let round = 0; round < ROUNDS; round++) {
-    for (const [each, latencies] of taken) latencies.push(...(await measure(each, workload, clients, SLICE_SECONDS)));
+    for (const each of [ours, theirs])
+      taken[each.name].push(...(await measure(each, workload, clients, SLICE_SECONDS)));
   }
-  return [...taken].map(([{ name }, latencies]) => {
-    const row = summarise(workload.what, clients, name, latencies);
-    print(formatRow(row));
-    return row;
+  const title = `${workload.what}, ${clients} client${clients === 1 ? '' : 's'}`;
+  const delay = (p: number): BenchRow => {
+    const [value, other] = [quantile(taken.countersign, p) * 1000, quantile(taken['ssh-agent'], p) * 1000];
+    const compared = { against: 'ssh-agent', ratio: value / other, goal: 'at most 1', met: value <= other };
+    return { what: `${title}: p${p * 100}`, value, unit: 'us', ...compared };
+  };
+  const perSecond = taken.countersign.length / (ROUNDS * SLICE_SECONDS);
+  const ratio = taken.countersign.length / taken['ssh-agent'].length;
+  return [delay(0.5), delay(0.99), { what: title, value: perSecond, unit: '/s', against: 'ssh-agent', ratio }];
+}
+
+/** Before anything was asked of the agent, beside a Node that only waits. */
+async function memoryRow({ pid }: Contestant): Promise<BenchRow> {
+  const bare = spawn(process.execPath, ['--eval', 'setTimeout(() => {}, 60_000); console.log()'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
   });
-}
-
-function summarise(what: string, clients: number, agent: AgentBenchRow['agent'], latencies: number[]): AgentBenchRow {
-  latencies.sort((a, b) => a - b);
-  const at = (share: number): number => Math.round((latencies[Math.floor(latencies.length * share)] ?? NaN) * 1000);
-  const perSecond = Math.round(latencies.length / (ROUNDS * SLICE_SECONDS));
-  return { what, clients, agent, p50Us: at(0.5), p99Us: at(0.99), perSecond };
-}
-
-export function formatRow({ what, clients, agent, p50Us, p99Us, perSecond }: AgentBenchRow): string {
-  const cells = [String(clients).padStart(2), `p50 ${p50Us} us`.padStart(14), `p99 ${p99Us} us`.padStart(14)];
-  return `${what.padEnd(22)} ${agent.padEnd(12)} clients ${cells.join('  ')}  ${String(perSecond).padStart(7)}/s`;
+  await once(bare.stdout, 'data');
+  await sleep(SETTLE_MS);
+  const [value, other] = [memoryOf(pid), memoryOf(bare.pid ?? 0)];
+  bare.kill();
+  const compared = {
+    against: 'a bare Node process',
+    ratio: value / other,
+    goal: 'at most 1.5',
+    met: value <= 1.5 * other,
+  };
+  return { what: 'memory, idle', value: value / 1024, unit: 'MiB', ...compared };
 }
 
 /** Each client sends its next request when it has its reply. Milliseconds per request. */
@@ -172,11 +171,7 @@ async function addKeys(socket: string, directory: string): Promise<void> {
     await execa('ssh-add', ['-q', join(directory, name)], { env: { SSH_AUTH_SOCK: socket } });
 }
 
-async function start(
-  name: Contestant['name'],
-  command: readonly [string, ...string[]],
-  directory: string,
-): Promise<Contestant> {
+async function start(name: Name, command: readonly [string, ...string[]], directory: string): Promise<Contestant> {
   const socket = join(directory, `${name}.sock`);
   const [file, ...args] = [...command, '-D', '-a', socket];
   const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -195,5 +190,3 @@ async function start(
 function memoryOf(pid: number): number {
   return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? NaN);
 }
-
-if (import.meta.main) await benchAgents((line) => process.stdout.write(`${line}\n`));

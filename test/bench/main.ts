@@ -6,6 +6,7 @@ import { cpus } from 'node:os';
 import { type BenchReport, printReport } from './report.ts';
 
 const benches: Readonly<Record<string, () => Promise<{ readonly bench: () => Promise<BenchReport> }>>> = {
+  agent: async () => import('./agent.ts'),
   certificates: async () => import('./certificates.ts'),
 };
 
