@@ -2,6 +2,7 @@
 import type { Cidr } from '../address/cidr.ts';
 import type { IpAddress } from '../address/address.ts';
 import type { KeyType } from '#openssh/key-type.ts';
+import type { OidcPolicy } from '../oidc/oidc-policy.ts';
 import type { NamePattern } from '../policy/name-pattern.ts';
 
 export interface Config {
@@ -14,6 +15,8 @@ export interface Config {
   readonly certificates: CertificatePolicy;
   readonly enrolment: EnrolmentPolicy;
   readonly renewal: RenewalPolicy;
+  /** Names and issuers are each unique. */
+  readonly oidc: readonly OidcPolicy[];
   readonly dialBack: DialBackLimits;
   readonly dns: { readonly servers: readonly string[]; readonly timeoutSeconds: number };
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error' };

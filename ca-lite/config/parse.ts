@@ -6,10 +6,14 @@ import { parse as parseToml, TomlError } from 'smol-toml';
 import { Value } from 'typebox/value';
 import { type KeyType, isKeyType } from '#openssh/key-type.ts';
 import { CHALLENGE_MAX_LIFETIME_SECONDS } from '#protocol/host-challenge.ts';
+import { SSHPOP_PROVISIONER } from '#protocol/renewal.ts';
 import { type IpAddress, parseAddress } from '../address/address.ts';
 import { type Cidr, parseCidr } from '../address/cidr.ts';
+import { readOidcSection } from '../oidc/oidc-config.ts';
+import type { OidcPolicy } from '../oidc/oidc-policy.ts';
 import { type NamePattern, parseNamePattern } from '../policy/name-pattern.ts';
 import type { CertificatePolicy, Config, EnrolmentPolicy, RenewalPolicy } from './config.ts';
+import { ADMIN_PROVISIONER, ENROLMENT_PROVISIONER } from '../token/one-time-token.ts';
 import { parseDuration } from './duration.ts';
 import { parseListenAddress } from './listen-address.ts';
 import { ConfigText } from './schema.ts';
@@ -89,6 +93,7 @@ function readConfig(raw: ConfigText, reader: ValueReader): Config {
     certificates: readCertificates(raw.certificates ?? {}, reader),
     enrolment: readEnrolment(raw.enrolment ?? {}, reader),
     renewal: readRenewal(raw.renewal ?? {}, reader),
+    oidc: readOidc(raw.oidc ?? [], reader),
     dialBack: {
       timeoutSeconds: reader.duration(raw.dial_back?.timeout ?? '10s', 'dial_back.timeout', 60),
       concurrent: raw.dial_back?.concurrent ?? 64,
@@ -153,6 +158,21 @@ function readRenewal(raw: NonNullable<ConfigText['renewal']>, reader: ValueReade
     cloneGraceSeconds: reader.duration(raw.clone_grace ?? '5m', 'renewal.clone_grace', 86_400),
     requireRekeyProof: raw.require_rekey_proof ?? false,
   };
+}
+
+/** A token names its issuer, an audit line its provisioner: each must mean one section. */
+function readOidc(sections: NonNullable<ConfigText['oidc']>, reader: ValueReader): OidcPolicy[] {
+  const taken = new Set<string>([ADMIN_PROVISIONER, ENROLMENT_PROVISIONER, SSHPOP_PROVISIONER]);
+  return sections.map((section, i) => {
+    for (const [key, value] of [
+      ['name', section.name],
+      ['issuer', section.issuer],
+    ] as const) {
+      if (taken.has(value)) reader.fault(`oidc[${i}].${key}`, 'used twice, or by the CA itself');
+      taken.add(value);
+    }
+    return readOidcSection(section, (key, message) => reader.fault(`oidc[${i}].${key}`, message));
+  });
 }
 
 /** Reads single values and collects what is wrong with them. */

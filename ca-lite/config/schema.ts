@@ -3,6 +3,7 @@
  * Every key has its meaning here and nowhere else; `parse.ts` adds what a shape cannot say.
  */
 import { Type, type Static } from 'typebox';
+import { OidcSection } from '../oidc/oidc-config.ts';
 
 const strict = { additionalProperties: false } as const;
 const Texts = Type.Array(Type.String());
@@ -110,6 +111,7 @@ export const ConfigText = Type.Object(
     certificates: Type.Optional(Certificates),
     enrolment: Type.Optional(Enrolment),
     renewal: Type.Optional(Renewal),
+    oidc: Type.Optional(Type.Array(OidcSection, { maxItems: 32 })),
     dial_back: Type.Optional(DialBack),
     dns: Type.Optional(Dns),
     log: Type.Optional(Log),

@@ -5,18 +5,26 @@ import type { Config } from '../config/config.ts';
 import type { ChallengeKeyRing } from '../enrol/challenge-key.ts';
 import type { HostCheck } from '../enrol/host-check.ts';
 import type { CaSigners } from '../issue/issuer.ts';
+import type { OidcProvisioners } from '../oidc/provisioners.ts';
+import type { KrlPublisher } from '../revocation/krl-publisher.ts';
 import type { Store } from '../store/store.ts';
 import type { TokenKey } from '../token/token-key.ts';
+import type { Statements } from '../trust/statements.ts';
+import type { TrustedKeys } from '../trust/trusted-keys.ts';
 
 export interface CaContext {
   readonly config: Config;
   readonly store: Store;
   readonly signers: CaSigners;
   readonly tokenKey: TokenKey;
+  readonly oidc: OidcProvisioners;
   readonly challengeKeys: ChallengeKeyRing;
   readonly hostCheck: HostCheck;
   /** Fingerprints of the host CA keys. */
   readonly hostCas: ReadonlySet<Fingerprint>;
+  readonly trust: TrustedKeys;
+  readonly statements: Statements;
+  readonly krl: KrlPublisher;
   readonly rootPem: string;
   /** Hex SHA-256 of the root's DER. */
   readonly rootFingerprint: string;

@@ -15,12 +15,15 @@ import { RefusalBudget } from './refusal-budget.ts';
 import { originOf } from './request-origin.ts';
 import { hostEnrolmentRoutes } from './routes/host-enrolment.ts';
 import { informationRoutes } from './routes/information.ts';
+import { sshKrlRoutes } from './routes/ssh-krl.ts';
 import { sshRekeyRoute } from './routes/ssh-rekey.ts';
 import { sshRenewRoute } from './routes/ssh-renew.ts';
 import { sshRevokeRoute } from './routes/ssh-revoke.ts';
 import { sshSignRoute } from './routes/ssh-sign.ts';
 import { sshStatusRoute } from './routes/ssh-status.ts';
 import { sshTrustRoutes } from './routes/ssh-trust.ts';
+import { timeRoute } from './routes/time.ts';
+import { trustDocumentRoute } from './routes/trust-document.ts';
 import type { CaServer } from './typed-server.ts';
 
 /** Every body of this API is a few KiB. */
@@ -72,7 +75,16 @@ function routesOf(context: CaContext): (server: CaServer) => Promise<void> {
     sshTrustRoutes(server, context);
     sshSignRoute(server, context);
     hostEnrolmentRoutes(server, context);
-    for (const add of [sshRenewRoute, sshRekeyRoute, sshRevokeRoute, sshStatusRoute]) add(server, context);
+    for (const add of [
+      sshRenewRoute,
+      sshRekeyRoute,
+      sshRevokeRoute,
+      sshStatusRoute,
+      sshKrlRoutes,
+      trustDocumentRoute,
+      timeRoute,
+    ])
+      add(server, context);
     return Promise.resolve();
   };
 }

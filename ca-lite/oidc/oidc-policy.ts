@@ -14,6 +14,8 @@ export interface OidcPolicy {
   readonly clientSecret: string | undefined;
   /** Further audiences to take, besides the client's own, e.g. of workload identity tokens. */
   readonly audiences: readonly string[];
+  /** PEM of certificates to trust for the provider's TLS, beyond those of the system. */
+  readonly trust: string | undefined;
   readonly algorithms: readonly OidcAlgorithm[];
   readonly clockToleranceSeconds: number;
   /** Tokens older than this since `iat` are refused. */
@@ -22,7 +24,7 @@ export interface OidcPolicy {
   readonly nonceBinding: 'required' | 'optional';
   readonly requirements: ClaimRequirements;
   readonly principals: readonly PrincipalRule[];
-  /** A principal has to match one of these as well; the CA's own `certificates.user_principals` is asked on top. */
+  /** What principals of this provider may be, beyond the CA's own `certificates.user_principals`. */
   readonly allowedPrincipals: readonly NamePattern[];
   readonly lifetimeSeconds: number | undefined;
   readonly criticalOptions: readonly CertificateOption[];

@@ -3,7 +3,8 @@
  * Fetched over TLS when first needed, kept for a while, fetched anew for a `kid` that is not known, but not more often than the pause below:
  * a stream of tokens with invented key IDs must not make the CA hammer the provider. Replies are bounded in time and size, redirects refused.
  */
-import { type JSONWebKeySet, type JWTVerifyGetKey, createLocalJWKSet, errors } from 'jose';
+import { type JWTVerifyGetKey, createLocalJWKSet, errors } from 'jose';
+import { getCACertificates } from 'node:tls';
 import { Agent, request } from 'undici';
 import { Type } from 'typebox';
 import { Value } from 'typebox/value';
@@ -51,7 +52,10 @@ export class OidcProvider implements AsyncDisposable {
   constructor(issuer: string, trust: string | undefined, clock: () => number = () => performance.now()) {
     this.#issuer = issuer;
     this.#agent = new Agent({
-      connect: { timeout: TIMEOUT_MS, ...(trust === undefined ? {} : { ca: trust }) },
+      connect: {
+        timeout: TIMEOUT_MS,
+        ...(trust === undefined ? {} : { ca: [...getCACertificates('default'), trust] }),
+      },
       headersTimeout: TIMEOUT_MS,
       bodyTimeout: TIMEOUT_MS,
     });

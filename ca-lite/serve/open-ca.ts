@@ -19,9 +19,13 @@ import { ChallengeKeyRing } from '../enrol/challenge-key.ts';
 import { HostCheck } from '../enrol/host-check.ts';
 import type { CaContext } from '../http/context.ts';
 import type { CaSigners } from '../issue/issuer.ts';
+import { OidcProvisioners } from '../oidc/provisioners.ts';
+import { KrlPublisher } from '../revocation/krl-publisher.ts';
 import { FileSigner } from '../signer/file-signer.ts';
 import { openSqliteStore } from '../store/sqlite-store.ts';
 import { loadTokenKey } from '../token/token-key.ts';
+import { Statements } from '../trust/statements.ts';
+import { trustedKey } from '../trust/trusted-keys.ts';
 import { x509Fingerprint } from '../x509/certificate-authority.ts';
 import { type ServerTls, openServerTls } from './server-tls.ts';
 
@@ -60,6 +64,7 @@ export async function openCa({ layout, config, passphrase, log, now }: OpenOptio
     config,
     store,
     signers,
+    oidc: stack.use(new OidcProvisioners(config.oidc)),
     tokenKey: await loadTokenKey(await readSecret(layout, 'token', passphrase)),
     challengeKeys: new ChallengeKeyRing(signers.host),
     hostCheck: new HostCheck({
@@ -70,6 +75,13 @@ export async function openCa({ layout, config, passphrase, log, now }: OpenOptio
       ownAddresses,
     }),
     hostCas: new Set([fingerprintOf(encodePublicKey(signers.host.publicKey))]),
+    trust: {
+      number: 1,
+      hostCas: [trustedKey(signers.host.publicKey, 'current')],
+      userCas: [trustedKey(signers.user.publicKey, 'current')],
+    },
+    statements: new Statements([signers.host]),
+    krl: new KrlPublisher(store),
     rootPem,
     rootFingerprint: x509Fingerprint(rootPem),
     authority: authorityOf(config, config.listen.port),

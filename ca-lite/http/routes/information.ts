@@ -42,9 +42,9 @@ function rootRoutes(server: CaServer, { rootPem, rootFingerprint }: CaContext): 
   server.get('/roots.pem', (_request, reply) => reply.type('application/x-pem-file').send(rootPem));
 }
 
-function provisionersOf({ tokenKey }: CaContext): { type: string; name: string }[] {
+function provisionersOf({ tokenKey, oidc }: CaContext): { type: string; name: string }[] {
   const admin = { type: 'JWK', name: ADMIN_PROVISIONER, key: tokenKey.publicJwk, claims: { enableSSHCA: true } };
   // Exactly one of this type: with more, step clients would ask the user which one (step-wire 0.5).
   const sshpop = { type: 'SSHPOP', name: SSHPOP_PROVISIONER, claims: { enableSSHCA: true } };
-  return [admin, sshpop];
+  return [admin, sshpop, ...oidc.describe()];
 }

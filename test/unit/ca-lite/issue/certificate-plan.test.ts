@@ -6,6 +6,7 @@ import { encodePublicKey, publicKeyFromObject } from '#openssh/public-key.ts';
 import type { OneTimeTokenClaims } from '#protocol/one-time-token.ts';
 import type { SshSignRequest } from '#protocol/step-api.ts';
 import { parseConfig } from '#ca-lite/config/parse.ts';
+import { grantOfClaims } from '#ca-lite/issue/certificate-grant.ts';
 import { type CertificatePlan, planCertificate } from '#ca-lite/issue/certificate-plan.ts';
 import { type Refusal, isRefusal } from '#ca-lite/refusal.ts';
 import { ADMIN_PROVISIONER, makeClaims } from '#ca-lite/token/one-time-token.ts';
@@ -38,7 +39,7 @@ function claims(change: Partial<Parameters<typeof makeClaims>[0]> = {}): OneTime
 
 function plan(token: OneTimeTokenClaims, request: Partial<SshSignRequest> = {}): CertificatePlan | Refusal {
   const inputs = { policy, now, serial: 7n, nonce: randomBytes(32), caKey: () => caKey };
-  return planCertificate(token, { publicKey: encodeBase64(hostKey), ott: '', ...request }, inputs);
+  return planCertificate(grantOfClaims(token), { publicKey: encodeBase64(hostKey), ott: '', ...request }, inputs);
 }
 
 function codeOf(result: CertificatePlan | Refusal): string {

@@ -31,6 +31,7 @@ const policy: OidcPolicy = {
   clientId: 'countersign',
   clientSecret: undefined,
   audiences: [],
+  trust: undefined,
   algorithms: ['ES256', 'RS256'],
   clockToleranceSeconds: 30,
   maxTokenAgeSeconds: 600,
@@ -156,7 +157,7 @@ describe('an ID token', () => {
     const pem = provider.publicKey.export({ format: 'pem', type: 'spki' });
     const hmac = await new SignJWT(good)
       .setProtectedHeader({ alg: 'HS256', kid: 'k1' })
-      .sign(new TextEncoder().encode(String(pem)));
+      .sign(new TextEncoder().encode(pem));
     const token = await sign(good);
     const cases = [
       await sign(good, other),
