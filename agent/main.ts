@@ -7,12 +7,13 @@ import { registerBootstrap } from './cli/bootstrap.ts';
 import { registerDoctor } from './cli/doctor.ts';
 import { registerHost } from './cli/host.ts';
 import { createProgram, runProgram } from './cli/program.ts';
-import { registerAgent, registerAgentClients } from './user/cli.ts';
+import { registerAgent, registerAgentClients, registerAgentService } from './user/cli.ts';
 
 const program = createProgram();
 registerBootstrap(program);
 registerHost(program);
 registerAgent(program);
 registerAgentClients(program);
+registerAgentService(program);
 registerDoctor(program);
 process.exitCode = await runProgram(program, process.argv);

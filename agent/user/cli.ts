@@ -33,6 +33,27 @@ export function registerAgent(program: Command): void {
     });
 }
 
+/** The agent as a service of the user's session. */
+export function registerAgentService(program: Command): void {
+  const service = program
+    .command('agent-service')
+    .description("run the agent in the user's session: systemd or launchd");
+  const actions = {
+    install: 'write the service file, and say how to start it',
+    remove: 'remove it again',
+    print: 'print it',
+  } as const;
+  for (const [action, description] of Object.entries(actions)) {
+    service
+      .command(action)
+      .description(description)
+      .action(async () => {
+        const { runServiceCommand } = await import('./service/service-command.ts');
+        runServiceCommand(action as keyof typeof actions);
+      });
+  }
+}
+
 /** Commands that talk to the running agent over its control socket. */
 export function registerAgentClients(program: Command): void {
   program

@@ -9,6 +9,7 @@ import { homedir, tmpdir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { systemErrorCode, systemErrorReason } from '../failure.ts';
 import { AgentFailure } from './agent-failure.ts';
+import { isPipePath, windowsPipePath } from './windows-pipe.ts';
 
 /** sun_path of macOS less its NUL; Linux has 4 more. */
 const MAX_SOCKET_PATH_LENGTH = 103;
@@ -21,7 +22,7 @@ export function controlSocketOf(agentSocket: string): string {
 
 /** The well-known socket of the user's daemon. */
 export function defaultSocketPath(environment: NodeJS.ProcessEnv = process.env): string {
-  if (process.platform === 'win32') return `\\\\.\\pipe\\countersign-agent-${userInfo().username}`;
+  if (process.platform === 'win32') return windowsPipePath(userInfo().username);
   const runtime = environment['XDG_RUNTIME_DIR'];
   const base = runtime === undefined || runtime === '' ? join(homedir(), '.countersign') : join(runtime, 'countersign');
   return join(base, 'agent.sock');
@@ -59,7 +60,7 @@ export function makeTemporarySocketDirectory(): Disposable & { readonly path: st
  * @throws AgentFailure `agent-running`, `socket-path`
  */
 export async function listenPrivately(server: Server, path: string): Promise<AsyncDisposable> {
-  if (process.platform !== 'win32') await makeWay(path);
+  if (!isPipePath(path)) await makeWay(path);
   const connections = new Set<Socket>();
   server.on('connection', (socket) => {
     connections.add(socket);
@@ -111,7 +112,7 @@ export async function isLive(path: string): Promise<boolean> {
 
 async function listenAt(server: Server, path: string): Promise<void> {
   const listening = once(server, 'listening');
-  const mask = process.platform === 'win32' ? undefined : process.umask(0o177); // the socket is 0600 from its first moment
+  const mask = isPipePath(path) ? undefined : process.umask(0o177); // the socket is 0600 from its first moment
   try {
     server.listen(path);
   } finally {
@@ -128,5 +129,5 @@ async function listenAt(server: Server, path: string): Promise<void> {
 }
 
 function inodeOf(path: string): bigint | undefined {
-  return process.platform === 'win32' ? undefined : lstatSync(path, { throwIfNoEntry: false, bigint: true })?.ino;
+  return isPipePath(path) ? undefined : lstatSync(path, { throwIfNoEntry: false, bigint: true })?.ino;
 }
