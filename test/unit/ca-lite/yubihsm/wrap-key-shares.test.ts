@@ -51,7 +51,7 @@ test('what does not fit is refused, with the reason', async () => {
 test('one mistyped letter anywhere is found', async () => {
   const shares = await splitWrapKey(key, { threshold: 2, total: 2 });
   const [first, second] = shares as [string, string];
-  const letter = fc.constantFrom(...'abcdefABCDEF0123456789-_:');
+  const letter = fc.constantFrom('a', 'f', 'A', 'Z', '0', '9', '-', '_', ':');
   await fc.assert(
     fc.asyncProperty(fc.nat(first.length - 1), letter, async (at, typed) => {
       const mistyped = first.slice(0, at) + typed + first.slice(at + 1);
