@@ -1,19 +1,22 @@
 /**
- * One run at a time may change a host: a lock file with the process id of its holder. A lock whose holder is gone is taken over,
- * so that a killed run never blocks the next one.
+ * One run at a time may change a host: a lock file that says which process holds it. A lock whose holder is gone is taken over, so
+ * that a killed run or a power cut never blocks the next one. A holder is known by process id, time of start and boot, since ids
+ * come back.
  */
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, readFile, rm, writeFile } from 'node:fs/promises';
 import { systemErrorCode } from '../failure.ts';
 import { siblingPath } from './durable-file.ts';
 import { unusable } from './state-directory.ts';
 import { StateError } from './state-error.ts';
 
+const ATTEMPTS = 3;
+
 /** Holds the lock until disposed. @throws StateError `busy`, `state-unusable` */
 export async function acquireLock(path: string): Promise<AsyncDisposable> {
   const own = siblingPath(path, 'pid');
   try {
-    await writeFile(own, `${process.pid}\n`, { mode: 0o600 });
-    await takeLock(path, own);
+    await writeFile(own, `${await describeProcess(process.pid)}\n`, { mode: 0o600 });
+    await take(path, own);
   } catch (cause) {
     throw cause instanceof StateError ? cause : unusable(path, cause);
   } finally {
@@ -22,49 +25,77 @@ export async function acquireLock(path: string): Promise<AsyncDisposable> {
   return { [Symbol.asyncDispose]: async () => rm(path, { force: true }) };
 }
 
-/** A hard link appears whole or not at all, with the process id in it. */
-async function takeLock(path: string, own: string): Promise<void> {
-  for (let attempt = 0; attempt < 3; attempt++) {
-    try {
-      return await link(own, path);
-    } catch (error) {
-      if (systemErrorCode(error) !== 'EEXIST') throw error;
-    }
-    await breakStaleLock(path);
+async function take(path: string, own: string): Promise<void> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+    if (await tryLink(own, path)) return;
+    await breakIfStale(path, own);
   }
-  throw new StateError('busy', `another run holds ${path}`, { advice: 'Wait for it to end, then try again.' });
+  throw busy(path);
 }
 
-async function breakStaleLock(path: string): Promise<void> {
-  const pid = await readPid(path);
-  if (pid === undefined) return;
-  if (isRunning(pid)) {
-    throw new StateError('busy', `process ${pid} is changing this host already (${path})`, {
-      advice: 'Wait for it to end, then try again.',
-    });
-  }
-  const aside = siblingPath(path, 'stale');
-  // Of several who see the stale lock one moves it away; a fresh lock that was moved by mistake is put back.
-  await rename(path, aside);
+/** A hard link appears whole or not at all, with the holder in it. */
+async function tryLink(own: string, path: string): Promise<boolean> {
   try {
-    if ((await readPid(aside)) !== pid) await link(aside, path);
-  } finally {
-    await rm(aside, { force: true });
-  }
-}
-
-async function readPid(path: string): Promise<number | undefined> {
-  try {
-    const pid = Number.parseInt(await readFile(path, 'utf8'), 10);
-    return Number.isSafeInteger(pid) ? pid : 0;
+    await link(own, path);
+    return true;
   } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return undefined;
+    if (systemErrorCode(error) === 'EEXIST') return false;
     throw error;
   }
 }
 
+/** Who breaks a lock holds a second one meanwhile: two who find it stale must not both remove it, the later one a fresh lock. */
+async function breakIfStale(path: string, own: string): Promise<void> {
+  await requireGone(path);
+  const breaking = `${path}.breaking`;
+  if (!(await tryLink(own, breaking))) {
+    await requireGone(breaking);
+    return rm(breaking, { force: true });
+  }
+  try {
+    await requireGone(path);
+    await rm(path, { force: true });
+  } finally {
+    await rm(breaking, { force: true });
+  }
+}
+
+/** @throws StateError `busy` when the holder runs */
+async function requireGone(path: string): Promise<void> {
+  const holder = await readHolder(path);
+  const pid = Number.parseInt(holder, 10);
+  if (pid > 0 && (await describeProcess(pid)) === holder) throw busy(path, pid);
+}
+
+function busy(path: string, pid?: number): StateError {
+  const who = pid === undefined ? 'another process' : `process ${pid}`;
+  return new StateError('busy', `${who} is changing this host already (${path})`, {
+    advice: 'Wait for it to end, then try again.',
+  });
+}
+
+async function readHolder(path: string): Promise<string> {
+  try {
+    return (await readFile(path, 'utf8')).trim();
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return '';
+    throw error;
+  }
+}
+
+/** `PID START BOOT` of a running process (Linux); `PID` elsewhere; empty when there is no such process. */
+async function describeProcess(pid: number): Promise<string> {
+  if (!isRunning(pid)) return '';
+  const [stat, boot] = await Promise.all([
+    readHolder(`/proc/${pid}/stat`),
+    readHolder('/proc/sys/kernel/random/boot_id'),
+  ]);
+  // proc_pid_stat(5): the name in parentheses may hold anything; the start time is the 20th field after it
+  const start = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+  return [String(pid), start, boot].filter((part) => part !== '').join(' ');
+}
+
 function isRunning(pid: number): boolean {
-  if (pid <= 0) return false;
   try {
     process.kill(pid, 0);
     return true;

@@ -2,13 +2,14 @@
  * An agent that is killed (SIGKILL) before any step of an install or a removal: sshd answers and would start again at once, and
  * the next run leaves either the old state or the new one, byte for byte.
  */
-import { rm } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { HostPlaces } from '#agent/host/host-context.ts';
 import { recoverHost } from '#agent/host/recovery.ts';
 import { removeFromHost } from '#agent/host/remove-host.ts';
+import { acquireLock } from '#agent/state/lock.ts';
 import { fingerprintOf } from '#openssh/fingerprint.ts';
 import { readTree } from '#test/support/file-tree.ts';
 import { SSHD } from '#test/support/sshd.ts';
@@ -102,10 +103,9 @@ describe('killed', () => {
   });
 
   test('while holding the lock, it does not block the next run', async () => {
-    await rm(join(host.stateDirectory, 'lock'), { force: true });
-    await execa('sh', ['-c', `echo 999999999 > ${join(host.stateDirectory, 'lock')}`]);
+    await writeFile(join(host.stateDirectory, 'lock'), `${process.pid} 1 of-another-boot\n`);
     expect((await host.enroll()).status).toBe(0);
-    await execa('sh', ['-c', `echo ${process.pid} > ${join(host.stateDirectory, 'lock')}`]);
+    await using _lock = await acquireLock(join(host.stateDirectory, 'lock'));
     expect(await host.enroll()).toMatchObject({ status: 1, code: 'busy' });
   });
 });
