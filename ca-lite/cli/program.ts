@@ -23,6 +23,11 @@ export function createProgram(): Command {
     addCerts,
     addShow,
     addHosts,
+    addGrant,
+    addRevoke,
+    addLineages,
+    addLineage,
+    addKrl,
     addAudit,
     addCheckConfig,
     addBackup,
@@ -143,6 +148,69 @@ function addHosts(program: Command): void {
     .description('let a name enrol anew, with any key')
     .argument('<name>', 'a name of the host')
     .action(running(async () => (await import('./hosts.ts')).clearHost));
+}
+
+function addGrant(program: Command): void {
+  const grant = command(program, 'grant', 'allow expired certificates to renew, for a time and a number of uses')
+    .option('--host <name>', 'those of this host')
+    .option('--user <id>', 'those with this key ID')
+    .option('--serial <number>', 'this one', parseSerial)
+    .option('--lineage <name>', 'the chain of certificates that a refusal names')
+    .option('--for <duration>', 'how long the grant is open, e.g. 24h', parseDurationOption, '24h')
+    .option('--uses <number>', 'how many renewals; default: 1, and for a host 1 for each of its keys', parseLimit)
+    .option(...JSON_OPTION)
+    .action(running(async () => (await import('./grant.ts')).grant));
+  grant
+    .command('list')
+    .description('list grants that can be used, newest first')
+    .option('--all', 'also those that are over')
+    .option('--limit <number>', 'at most so many', parseLimit, 100)
+    .action(running(async () => (await import('./grant.ts')).listGrants));
+  grant
+    .command('end')
+    .description('take a grant back')
+    .argument('<id>', 'its number', parseSerial)
+    .action(running(async () => (await import('./grant.ts')).endGrant));
+}
+
+function addRevoke(program: Command): void {
+  command(program, 'revoke', 'take certificates or a key out of use for good; nothing revives them')
+    .option('--serial <number>', 'one certificate; of a host also what renews it', parseSerial)
+    .option('--key <file|fingerprint>', 'a key, whatever certificates it has or asks for')
+    .option('--host <name>', 'all certificates of a host that are valid')
+    .option('--user <id>', 'all certificates with this key ID that are valid')
+    .option('--reason <text>', 'why, for the record', '')
+    .option(...JSON_OPTION)
+    .action(running(async () => (await import('./revoke.ts')).revoke));
+}
+
+function addLineages(program: Command): void {
+  command(program, 'lineages', 'list the chains of certificates that renewals made, newest first')
+    .option('--quarantined', 'only those with two holders of one key')
+    .option('--limit <number>', 'at most so many', parseLimit, 100)
+    .option(...JSON_OPTION)
+    .action(running(async () => (await import('./lineage.ts')).lineages));
+}
+
+function addLineage(program: Command): void {
+  const lineage = command(program, 'lineage', 'show a chain of certificates: what was issued, and who was seen with it')
+    .argument('<lineage>', 'its name')
+    .option(...JSON_OPTION)
+    .action(running(async () => (await import('./lineage.ts')).lineage));
+  lineage
+    .command('resolve')
+    .description('end a quarantine')
+    .argument('<lineage>', 'its name')
+    .option('--keep <serial>', 'this certificate goes on, the other side is revoked', parseSerial)
+    .option('--revoke', 'none goes on')
+    .action(running(async () => (await import('./lineage.ts')).resolveLineage));
+}
+
+function addKrl(program: Command): void {
+  command(program, 'krl', 'tell what the KRL holds, or write it')
+    .option('-o, --output <file>', 'write it there')
+    .option(...JSON_OPTION)
+    .action(running(async () => (await import('./krl.ts')).krl));
 }
 
 function addAudit(program: Command): void {

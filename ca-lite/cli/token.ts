@@ -3,9 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { encodeBase64Url } from '#openssh/base64.ts';
-import { type Fingerprint, fingerprintOf, parseFingerprint } from '#openssh/fingerprint.ts';
-import { FormatError } from '#openssh/format-error.ts';
-import { parsePublicKeyLine } from '#openssh/public-key.ts';
+import type { Fingerprint } from '#openssh/fingerprint.ts';
 import { CommandError } from '../command-error.ts';
 import type { Config } from '../config/config.ts';
 import { parseDuration } from '../config/duration.ts';
@@ -18,6 +16,7 @@ import { ADMIN_PROVISIONER, makeClaims } from '../token/one-time-token.ts';
 import { loadTokenKey } from '../token/token-key.ts';
 import { x509Fingerprint } from '../x509/certificate-authority.ts';
 import { fromEpoch, nowInSeconds } from './epoch.ts';
+import { readKeyFingerprint } from './key-option.ts';
 import { printJson } from './output.ts';
 import { type PassphraseOptions, readPassphrase } from './passphrase.ts';
 
@@ -42,7 +41,7 @@ export async function token(options: TokenOptions): Promise<void> {
   const config = await openConfig(layout);
   const principals = options.principal.length === 0 ? [keyId] : [...options.principal];
   refusePrincipals(type, principals, config);
-  const key = options.key === undefined ? undefined : await readKey(options.key);
+  const key = options.key === undefined ? undefined : await readKeyFingerprint(options.key);
   const validBefore = goDuration(options.notAfter);
   const tokenId = encodeBase64Url(randomBytes(24));
   const grant = {
@@ -116,15 +115,4 @@ function lifetimeOf(text: string): number {
   const seconds = parseDuration(text) ?? 0;
   if (seconds > 3600) throw new CommandError('A token works for an hour at most (--for). Make it when it is needed.');
   return seconds;
-}
-
-/** A fingerprint, or a public key file. */
-async function readKey(text: string): Promise<Fingerprint> {
-  try {
-    if (text.startsWith('SHA256:')) return parseFingerprint(text);
-    return fingerprintOf(parsePublicKeyLine(await readFile(text, 'utf8')).blob);
-  } catch (cause) {
-    if (!(cause instanceof FormatError) && !(cause instanceof Error && 'syscall' in cause)) throw cause;
-    throw new CommandError('--key needs a public key file, or a fingerprint as `ssh-keygen -l` prints it.', { cause });
-  }
 }

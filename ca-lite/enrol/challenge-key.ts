@@ -26,20 +26,32 @@ export interface ChallengeKey {
   sign(data: Uint8Array): Signature;
 }
 
-export async function createChallengeKey(hostCa: Signer, now: bigint): Promise<ChallengeKey> {
+/** What a short-lived key speaks for: its certificate has this one principal. */
+export interface KeyRole {
+  readonly keyId: string;
+  readonly principal: string;
+}
+const challengeRole: KeyRole = { keyId: 'Countersign challenge key', principal: CHALLENGE_PRINCIPAL };
+
+export async function createChallengeKey(hostCa: Signer, now: bigint, role = challengeRole): Promise<ChallengeKey> {
   const { privateKey } = await promisify(generateKeyPair)('ed25519');
   const validBefore = now + LIFETIME_SECONDS;
-  const certificateBlob = await certify(privateKey, hostCa, now, validBefore);
+  const certificateBlob = await certify(privateKey, role, hostCa, { now, validBefore });
   return { certificateBlob, validBefore, sign: (data) => signWithKeyObject(privateKey, 'ssh-ed25519', data) };
 }
 
-async function certify(privateKey: KeyObject, hostCa: Signer, now: bigint, validBefore: bigint): Promise<Uint8Array> {
+async function certify(
+  privateKey: KeyObject,
+  { keyId, principal }: KeyRole,
+  hostCa: Signer,
+  { now, validBefore }: { readonly now: bigint; readonly validBefore: bigint },
+): Promise<Uint8Array> {
   const toBeSigned = encodeToBeSigned({
     key: publicKeyFromObject(privateKey),
     type: 'user',
     serial: randomBytes(8).readBigUInt64BE() | 1n,
-    keyId: 'Countersign challenge key',
-    principals: [CHALLENGE_PRINCIPAL],
+    keyId,
+    principals: [principal],
     validAfter: now - 300n,
     validBefore,
     criticalOptions: [textOption('force-command', '/bin/false')],
@@ -63,10 +75,12 @@ export function isChallengeCertificate(
 /** Gives out the current challenge key, and makes the next one in time. */
 export class ChallengeKeyRing {
   readonly #hostCa: Signer;
+  readonly #role: KeyRole;
   #current: Promise<ChallengeKey> | undefined;
 
-  constructor(hostCa: Signer) {
+  constructor(hostCa: Signer, role = challengeRole) {
     this.#hostCa = hostCa;
+    this.#role = role;
   }
 
   /** A key whose certificate outlives every challenge made with it now. @throws SignerError */
@@ -74,8 +88,8 @@ export class ChallengeKeyRing {
     const known = this.#current;
     const key = await known?.catch(() => undefined);
     if (key !== undefined && isFresh(key, now)) return key;
-    if (this.#current === known) this.#current = createChallengeKey(this.#hostCa, now);
-    return this.#current ?? createChallengeKey(this.#hostCa, now);
+    if (this.#current === known) this.#current = createChallengeKey(this.#hostCa, now, this.#role);
+    return this.#current ?? createChallengeKey(this.#hostCa, now, this.#role);
   }
 }
 

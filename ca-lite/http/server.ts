@@ -9,6 +9,7 @@ import fastify, { type FastifyRequest, LogController } from 'fastify';
 import { ApiErrorBody, isApiErrorCode } from '#protocol/api-error.ts';
 import { version } from '#protocol/version.ts';
 import type { CaContext } from './context.ts';
+import { Drain } from './drain.ts';
 import { sendFailure, sendRefusal, tooManyRefusals, unknownRoute, wrongMethod } from './failure.ts';
 import { type Metrics, createMetrics } from './metrics.ts';
 import { RefusalBudget } from './refusal-budget.ts';
@@ -34,7 +35,11 @@ const REQUEST_TIMEOUT_MS = 60_000;
 const KEEP_ALIVE_MS = 75_000;
 const MAX_CONNECTIONS = 10_000;
 
-export async function createServer(context: CaContext, tls: SecureContextOptions): Promise<CaServer> {
+export async function createServer(
+  context: CaContext,
+  tls: SecureContextOptions,
+  drain = new Drain(),
+): Promise<CaServer> {
   const server = fastify({
     https: { ...tls, minVersion: 'TLSv1.2' },
     loggerInstance: context.log,
@@ -44,12 +49,14 @@ export async function createServer(context: CaContext, tls: SecureContextOptions
     requestTimeout: REQUEST_TIMEOUT_MS,
     connectionTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
+    return503OnClosing: false, // the drain says it in the words of this API
     genReqId: requestIdOf,
     ajv: { customOptions: { coerceTypes: 'array', removeAdditional: false, useDefaults: false } },
   }) as unknown as CaServer;
   server.server.maxConnections = MAX_CONNECTIONS;
   const metrics = createMetrics(context.store);
   observe(server, metrics);
+  drain.watch(server);
   limitRefusals(server, new RefusalBudget());
   server.setErrorHandler(sendFailure);
   server.setNotFoundHandler((request, reply) =>
