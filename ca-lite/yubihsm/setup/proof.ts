@@ -2,9 +2,9 @@
  * Proves that a device signs as it should, with the signer's own authentication key and through the signer's own code:
  * what the CA will do when it serves. The signatures are over nothing that anybody could use.
  */
-import { type KeyObject, randomBytes } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import { encodeToBeSigned } from '#openssh/certificate.ts';
-import type { PublicKey } from '#openssh/public-key.ts';
+import { type PublicKey, publicKeyFromObject } from '#openssh/public-key.ts';
 import type { Connector } from '../connector.ts';
 import { type HsmKeySettings, openHsm } from '../hsm.ts';
 import { keysFromPassword } from '../scp03.ts';
@@ -55,7 +55,10 @@ function noCertificate(): Uint8Array {
   return Buffer.concat([Buffer.from('countersign hsm proof '), randomBytes(16)]);
 }
 
-/** A certificate for the CA's own public key that is valid for a second, for an account that does not exist. */
+/**
+ * A certificate for a key that nobody has, valid for a second, for an account that does not exist. The key is Ed25519: that a
+ * device takes others than RSA keys under a template is not published, and here it shows.
+ */
 function inertCertificate(
   name: 'userCa' | 'hostCa',
   signatureKey: PublicKey,
@@ -64,7 +67,7 @@ function inertCertificate(
 ): Uint8Array {
   const validAfter = BigInt(nowSeconds + plan.notBeforeOffsetSeconds);
   return encodeToBeSigned({
-    key: signatureKey,
+    key: publicKeyFromObject(generateKeyPairSync('ed25519').publicKey),
     type: name === 'userCa' ? 'user' : 'host',
     serial: 1n,
     keyId: 'countersign hsm proof',
