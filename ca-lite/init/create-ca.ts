@@ -48,7 +48,7 @@ export async function createCa(wishes: CaWishes): Promise<CreatedCa> {
   const configText = formatConfigTemplate(wishes);
   checkConfig(configText);
   const building = `${target}.${randomBytes(6).toString('hex')}.init`;
-  await mkdir(building, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+  await makeDirectory(building).catch((cause: unknown) => {
     throw new CommandError(
       `${target} cannot be made: ${reasonOf(cause)}. Name a directory in a place that this user may write to.`,
       { cause },
@@ -121,6 +121,12 @@ async function createStore(layout: CaLayout, configText: string, rootFingerprint
   await store.appendAudit([
     { time, action: 'ca-init', outcome: 'allowed', code: 'ok', subject: {}, details: { rootFingerprint } },
   ]);
+}
+
+/** Not recursive at the end: Node's recursive mkdir never returns where a file system refuses new entries as not found (/proc). */
+async function makeDirectory(path: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await mkdir(path, { mode: 0o700 });
 }
 
 async function refuseOccupied(target: string): Promise<void> {

@@ -7,6 +7,7 @@ import { CommandError } from '../command-error.ts';
 import type { Config } from '../config/config.ts';
 import type { CaLayout } from '../directory/layout.ts';
 import { authorityOf } from '../directory/open-config.ts';
+import { Drain } from '../http/drain.ts';
 import { createServer } from '../http/server.ts';
 import type { CaServer } from '../http/typed-server.ts';
 import { closeUnfinishedIntents, startHousekeeping } from './housekeeping.ts';
@@ -39,7 +40,8 @@ export async function serve({ layout, config, passphrase, log, stop, ready }: Se
     log.warn({ closed }, 'issuances that were cut off by a crash were closed; none of them had left the CA');
   if (config.enrolment.allowLoopback) log.warn('enrolment.insecure_allow_loopback is on: for development only');
   const context = { ...ca.context };
-  const server = await createServer(context, ca.tls.material);
+  const drain = new Drain();
+  const server = await createServer(context, ca.tls.material, drain);
   await listen(server, config);
   using _housekeeping = startHousekeeping(context, ca.tls, (material) =>
     (server.server as HttpsServer).setSecureContext(material),
@@ -49,7 +51,7 @@ export async function serve({ layout, config, passphrase, log, stop, ready }: Se
   ready({ url: `https://${context.authority}`, port: bound, rootFingerprint: context.rootFingerprint });
   if (!stop.aborted) await once(stop, 'abort');
   log.info('stopping: requests in flight finish first');
-  await server.close();
+  await drain.stop(server);
 }
 
 /** Without a host: every address of the machine, IPv6 and IPv4, or IPv4 alone where the kernel has no IPv6. */

@@ -3,7 +3,12 @@ import { readFile } from 'node:fs/promises';
 import type { KeyObject } from 'node:crypto';
 import type { CaLayout } from '../directory/layout.ts';
 import { replaceFile } from '../files/write-new.ts';
-import { type X509Identity, createServerCertificate, readServerCertificate } from '../x509/certificate-authority.ts';
+import {
+  type ServerCertificateFacts,
+  type X509Identity,
+  createServerCertificate,
+  readServerCertificate,
+} from '../x509/certificate-authority.ts';
 
 export interface TlsMaterial {
   readonly key: string;
@@ -45,9 +50,20 @@ export async function openServerTls(parts: TlsParts, now: Date): Promise<ServerT
   };
 }
 
+/** Undefined for a file that was damaged: it is made anew like one that has expired. */
+function readable(pem: string): ServerCertificateFacts | undefined {
+  try {
+    return readServerCertificate(pem);
+  } catch {
+    return undefined; // whatever the parser of certificates throws: it has no class of its own for it
+  }
+}
+
 /** Names as configured, and before two thirds of its life; a clock that was set back makes it bad as well. */
 export function isGood(pem: string, dnsNames: readonly string[], now: Date): boolean {
-  const { names, notBefore, notAfter } = readServerCertificate(pem);
+  const facts = readable(pem);
+  if (facts === undefined) return false;
+  const { names, notBefore, notAfter } = facts;
   const same = names.length === dnsNames.length && names.every((name, i) => name === dnsNames[i]);
   const renewAt = notBefore.getTime() + ((notAfter.getTime() - notBefore.getTime()) * 2) / 3;
   return same && now >= notBefore && now.getTime() < renewAt;

@@ -143,11 +143,16 @@ export class TestCa {
     return startProcess(this.#commandLine('serve', ['--passphrase-file', this.passphraseFile, '--json', ...args]));
   }
 
+  /** This CA, as somebody runs it who has another file of the passphrase, or is in another directory. */
+  as({ passphraseFile = this.passphraseFile, directory = this.directory }): TestCa {
+    const parts = { address: this.address, machine: this.#machine, program: this.#program };
+    return new TestCa({ ...parts, passphraseFile, directory });
+  }
+
   /** The same CA once more, elsewhere: same keys, same names, same store so far. */
   async copy(directory: string, settings: CaSettings = {}): Promise<TestCa> {
     await cp(this.directory, directory, { recursive: true });
-    const { passphraseFile, address } = this;
-    const copied = new TestCa({ directory, passphraseFile, address, machine: this.#machine, program: this.#program });
+    const copied = this.as({ directory });
     await copied.set(settings);
     return copied;
   }
