@@ -14,6 +14,7 @@ import {
   textOption,
 } from '#openssh/certificate.ts';
 import { type KeyType, type SignatureAlgorithm, keyTypes } from '#openssh/key-type.ts';
+import type { PrivateKey } from '#openssh/private-key.ts';
 import { type PublicKey, publicKeyFromObject } from '#openssh/public-key.ts';
 import { type Signature, ecdsaBlobFromFixed, signWithKeyObject } from '#openssh/signature.ts';
 import { WireWriter } from '#openssh/wire.ts';
@@ -49,6 +50,13 @@ export const sampleKeys: Readonly<Record<KeyType, SampleKey>> = {
     privateKey: inner.p256,
   },
 };
+
+/** One private key of each type as a file holds it; security keys with a handle that no device knows. */
+export function samplePrivateKey(type: KeyType): PrivateKey {
+  const { publicKey, privateKey } = sampleKeys[type];
+  if (!('application' in publicKey)) return { publicKey, privateKey, comment: 'a comment' };
+  return { publicKey, flags: 1, keyHandle: bytes('handle'), reserved: new Uint8Array(), comment: 'a comment' };
+}
 
 export const sampleTypes = Object.keys(sampleKeys) as KeyType[];
 export const softwareTypes = sampleTypes.filter((type) => !type.startsWith('sk-'));
