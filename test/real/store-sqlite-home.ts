@@ -49,3 +49,12 @@ export function integrityOf(path: string): unknown {
   using database = new DatabaseSync(path, { readOnly: true });
   return database.prepare('PRAGMA integrity_check').get()?.['integrity_check'];
 }
+
+/** The numbers of the pages that hold a table, counted from 1. */
+export function pagesOf(path: string, table: string): number[] {
+  using database = new DatabaseSync(path, { readOnly: true });
+  return database
+    .prepare('SELECT pageno FROM dbstat WHERE name = ?')
+    .all(table)
+    .map(({ pageno }) => Number(pageno));
+}
