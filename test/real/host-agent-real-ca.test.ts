@@ -1,0 +1,96 @@
+/** The agent, and docs/examples/enrol.sh, against the real CA program: names in a DNS server, dial-back to real sshds on loopback. */
+import { X509Certificate, hash } from 'node:crypto';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { execa } from 'execa';
+import { certificateAlgorithms } from '#agent/host/certificate-algorithm.ts';
+import { readCertificateFile } from '#agent/host/certificate-file.ts';
+import { probeHostKey } from '#agent/host/served-key.ts';
+import { type RunningCa, makeCa } from '#test/support/ca.ts';
+import { type Lab, openLab } from '#test/support/lab.ts';
+import { type TestSshd, startSshd } from '#test/support/sshd.ts';
+import { firstKey, runAgent } from './host-agent-fixture.ts';
+
+const script = join(import.meta.dirname, '../../docs/examples/enrol.sh');
+
+const stack = new AsyncDisposableStack();
+let lab: Lab;
+let ca: RunningCa;
+let fingerprint: string;
+let places: string[];
+
+beforeAll(async () => {
+  lab = stack.use(await openLab('loopback'));
+  const settings = [lab.caSettings];
+  const initOptions = ['--allow-name', '**.lab.example', '--allow-address', lab.network];
+  const made = await makeCa({ within: lab.directory, settings, initOptions, quick: true });
+  ca = stack.use(await made.serve());
+  fingerprint = hash('sha256', new X509Certificate(await made.rootPem()).raw, 'hex');
+  places = ['--state-dir', join(lab.directory, 'state')];
+  const result = await runAgent(['bootstrap', '--ca', ca.url, '--fingerprint', fingerprint, ...places]);
+  expect(result.status, result.stderr).toBe(0);
+});
+
+afterAll(async () => stack.disposeAsync());
+
+async function startMachine(name: string): Promise<{ sshd: TestSshd; name: string }> {
+  const { addresses } = await lab.addMachine(name);
+  const sshd = await startSshd({ addresses, port: lab.sshPort });
+  const full = `${name}.lab.example`;
+  await lab.setZone({ [full]: addresses });
+  return { sshd, name: full };
+}
+
+async function served({ address, port, hostKeys }: TestSshd) {
+  const type = hostKeys[0]?.key.type ?? 'ssh-ed25519';
+  return (await probeHostKey({ address, port }, certificateAlgorithms(type)))?.certificate;
+}
+
+test('a host enrols, and is enrolled once', async () => {
+  const { sshd, name } = await startMachine('web1');
+  await using _ = sshd;
+  const enroll = ['host', 'enroll', '--name', name, '--ip', sshd.address, '--sshd-config', sshd.configPath];
+  const first = await runAgent([...enroll, ...places]);
+  expect(first.status, first.stderr).toBe(0);
+  expect((await served(sshd))?.principals).toContain(name);
+  expect((await runAgent(['host', 'remove', '--sshd-config', sshd.configPath, ...places])).status).toBe(0);
+  const second = await runAgent([...enroll, ...places]);
+  expect(second).toMatchObject({
+    status: 1,
+    code: 'ca-refused',
+    stderr: expect.stringContaining('already-enrolled') as string,
+  });
+  expect(await served(sshd)).toBeUndefined();
+});
+
+test('a host whose name is elsewhere is refused with the words of the CA', async () => {
+  const { sshd, name } = await startMachine('web2');
+  await using _ = sshd;
+  await lab.setZone({ [name]: [lab.clientAddress] });
+  const enroll = ['host', 'enroll', '--name', name, '--ip', sshd.address, '--sshd-config', sshd.configPath];
+  const result = await runAgent([...enroll, ...places]);
+  expect(result).toMatchObject({ status: 1, code: 'ca-refused' });
+  expect(result.stderr).toContain('name-address-mismatch');
+});
+
+test('the script of four programs enrols a host too', async () => {
+  const { sshd, name } = await startMachine('web3');
+  await using _ = sshd;
+  const { path } = firstKey(sshd);
+  const trust = ['--ca', ca.url, '--fingerprint', fingerprint];
+  const args = [script, ...trust, '--name', name, '--ip', sshd.address, '--port', String(sshd.port), '--key', path];
+  const { exitCode, stderr } = await execa('sh', args, { reject: false });
+  expect(exitCode, stderr).toBe(0);
+  expect((await readCertificateFile(`${path}-cert.pub`))?.principals).toContain(name);
+});
+
+test('doctor finds the CA, its clock and its keys in order', async () => {
+  const { sshd } = await startMachine('web4');
+  await using _ = sshd;
+  const { stdout } = await runAgent(['doctor', '--json', '--sshd-config', sshd.configPath, ...places]);
+  const findings = JSON.parse(stdout) as { check: string; level: string }[];
+  const levels = new Map(findings.map(({ check, level }) => [check, level]));
+  expect(['trust', 'ca', 'clock', 'ca-keys', 'sshd-config', 'sshd-answers'].map((check) => levels.get(check))).toEqual(
+    Array.from({ length: 6 }, () => 'ok'),
+  );
+});
