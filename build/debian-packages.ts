@@ -18,6 +18,13 @@ export const neededPrograms: readonly NeededProgram[] = [
   { program: 'ip', debianPackage: 'iproute2', neededFor: ['test'] },
   { program: 'unshare', debianPackage: 'util-linux', neededFor: ['test'] },
   { program: 'dnsmasq', debianPackage: 'dnsmasq-base', neededFor: ['test'] },
+  { program: 'ssh-agent', debianPackage: 'openssh-client', neededFor: ['test'] },
+  { program: 'plink', debianPackage: 'putty-tools', neededFor: ['test'] },
+  { program: 'git', debianPackage: 'git', neededFor: ['test'] },
+  { program: 'make', debianPackage: 'make', neededFor: ['test'] },
+  { program: 'systemd-analyze', debianPackage: 'systemd', neededFor: ['test'] },
+  // OpenSSH's own regression tests, which are in no directory of the PATH
+  { program: '../lib/openssh/regress/run-tests', debianPackage: 'openssh-tests', neededFor: ['test'] },
 ];
 
 /** Where Debian keeps programs for administrators, which the PATH of other users leaves out. */

@@ -11,7 +11,7 @@ import { closeDebuggerDoor, endSignal } from './end-signal.ts';
 import { runCommand } from './run-command.ts';
 import { type AgentOptions, startAgent } from './running-agent.ts';
 import { formatKilled, formatVariables } from './shell-output.ts';
-import { defaultSocketPath, makeTemporarySocketDirectory, preparePrivateDirectory } from './socket-path.ts';
+import { defaultSocketPath, isSamePath, makeTemporarySocketDirectory, preparePrivateDirectory } from './socket-path.ts';
 
 /** Resolves with the exit status when there is nothing more to do. @throws AgentFailure */
 export async function runAgentCommand(options: AgentArguments, command: readonly string[]): Promise<number> {
@@ -88,8 +88,8 @@ async function agentOptions(
 ): Promise<AgentOptions> {
   const config = await readConfig(invocation, options);
   const former = process.env['SSH_AUTH_SOCK'];
-  const isOther = former !== undefined && former !== '' && resolve(former) !== socket;
-  const formerAgent = invocation.usesFormerAgent && isOther ? [{ name: 'former', socket: former }] : [];
+  const hasFormer = invocation.usesFormerAgent && former !== undefined && former !== '';
+  const formerAgent = hasFormer ? [{ name: 'former', socket: former }] : [];
   const upstreams = [...invocation.upstreams, ...(options.upstream === false ? [] : config.upstreams), ...formerAgent];
   return {
     socket,
@@ -98,7 +98,7 @@ async function agentOptions(
     confirmTimeoutSeconds: config.confirmTimeoutSeconds,
     maxOffered: config.maxOffered,
     choose: config.choose,
-    upstreams: upstreams.filter((each) => resolve(each.socket) !== socket), // never ourselves
+    upstreams: upstreams.filter((each) => !isSamePath(each.socket, socket)), // never ourselves
     report: (error) => process.stderr.write(`countersign agent: ${faultText(error)}\n`),
   };
 }

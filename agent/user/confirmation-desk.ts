@@ -20,6 +20,7 @@ export class ConfirmationDesk {
 
   /** Denied when `signal` fires: whoever asked is gone. */
   async ask(subject: QuestionSubject, signal: AbortSignal): Promise<Consent> {
+    if (signal.aborted) return 'denied';
     const id = randomUUID();
     const { promise, resolve } = Promise.withResolvers<Consent>();
     const question = this.#queue.ask(id, subject, this.#clock(), resolve);

@@ -2,11 +2,11 @@
  * Where the agent's sockets are. The daemon's own directory must be 0700 and belong to the user; a socket that another
  * live process serves is never taken over, one that nobody serves any more is.
  */
-import { lstatSync, mkdirSync, mkdtempSync, rmdirSync, statSync, unlinkSync } from 'node:fs';
+import { lstatSync, mkdirSync, mkdtempSync, realpathSync, rmdirSync, statSync, unlinkSync } from 'node:fs';
 import { type Server, type Socket, connect } from 'node:net';
 import { once } from 'node:events';
 import { homedir, tmpdir, userInfo } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { systemErrorCode, systemErrorReason } from '../failure.ts';
 import { AgentFailure } from './agent-failure.ts';
 import { isPipePath, windowsPipePath } from './windows-pipe.ts';
@@ -26,6 +26,20 @@ export function defaultSocketPath(environment: NodeJS.ProcessEnv = process.env):
   const runtime = environment['XDG_RUNTIME_DIR'];
   const base = runtime === undefined || runtime === '' ? join(homedir(), '.countersign') : join(runtime, 'countersign');
   return join(base, 'agent.sock');
+}
+
+/** Whether two paths name one socket, also through links in their directories. */
+export function isSamePath(a: string, b: string): boolean {
+  return canonical(a) === canonical(b);
+}
+
+function canonical(path: string): string {
+  if (isPipePath(path)) return path.toLowerCase();
+  try {
+    return join(realpathSync(dirname(resolve(path))), basename(path));
+  } catch {
+    return resolve(path);
+  }
 }
 
 /** Makes the directory of the well-known socket, or checks the one that is there. @throws AgentFailure */
