@@ -6,6 +6,7 @@ import { caLayout } from '../directory/layout.ts';
 import { openConfig, storePath } from '../directory/open-config.ts';
 import { openSqliteStore } from '../store/sqlite-store.ts';
 import { nowInSeconds } from './epoch.ts';
+import { jsonOf, stateOf, takeInventory } from './host-inventory.ts';
 import { formatTime, printJson, printTable } from './output.ts';
 import { PAGE_LENGTH, openReader, take } from './reading.ts';
 
@@ -21,22 +22,21 @@ export async function hosts(options: HostsOptions): Promise<void> {
   await using store = await openReader(options.dir);
   const filter = { name: options.name, ...(options.all === true ? {} : { state: 'enrolled' as const }) };
   const found = await take(options.limit, (cursor) => store.hosts(filter, { limit: PAGE_LENGTH, cursor }));
-  if (options.json === true) {
-    const times = (record: (typeof found)[number]) => ({
-      firstSeen: formatTime(record.firstSeen),
-      lastSeen: formatTime(record.lastSeen),
-    });
-    return printJson(found.map((record) => ({ ...record, ...times(record), clearedAt: formatTime(record.clearedAt) })));
-  }
-  const rows = found.map((record) => [
-    record.names.join(','),
-    record.addresses.join(','),
-    record.state,
-    record.keyFingerprint,
-    record.serial ?? '-',
-    formatTime(record.lastSeen),
+  const inventory = await Promise.all(found.map(async (host) => takeInventory(host, store)));
+  if (options.json === true) return printJson(inventory.map(jsonOf));
+  const rows = inventory.map((one) => [
+    one.host.names.join(','),
+    one.host.addresses.join(','),
+    stateOf(one),
+    one.host.keyFingerprint,
+    one.host.serial ?? '-',
+    formatTime(one.validBefore),
+    formatTime(one.report?.reportedAt ?? null),
+    one.report?.agentVersion ?? '-',
+    one.report?.krlNumber ?? '-',
   ]);
-  printTable(['NAME', 'ADDRESS', 'STATE', 'KEY', 'SERIAL', 'LAST CERTIFICATE'], rows, 'No hosts are enrolled.');
+  const headings = ['NAME', 'ADDRESS', 'STATE', 'KEY', 'SERIAL', 'VALID BEFORE', 'LAST REPORT', 'AGENT', 'KRL'];
+  printTable(headings, rows, 'No hosts are enrolled.');
 }
 
 /** @param command as commander hands it over: `--dir` and `--json` belong to the command above it */

@@ -5,7 +5,7 @@
  * than the head waits for its first use, and then becomes the head; what is older is of the past. So there is one head at any time, it
  * only moves forward, and a lost reply leaves nothing behind but a certificate that waits.
  */
-import { SSHPOP_PROVISIONER } from '#protocol/renewal.ts';
+import { SSHPOP_CLOCK_TOLERANCE_SECONDS, SSHPOP_PROVISIONER } from '#protocol/renewal.ts';
 import { lineageNamed } from '../lineage/lineage-name.ts';
 import type { Presented, PresentedRefusal } from './lineage-decisions.ts';
 import type { LineageState } from './lineage-decisions.ts';
@@ -117,12 +117,15 @@ export function see(transaction: Transaction, presented: Presented): Seen {
   return { refusal: null, lineage: { ...lineage, head: member.serial, head_id: member.id }, member, first };
 }
 
+/** Two tokens of one host may disagree by this much about the order in which they were signed: its clock was set in between. */
+const MAX_CLOCK_SPREAD_SECONDS = 2n * BigInt(SSHPOP_CLOCK_TOLERANCE_SECONDS);
+
 /**
  * A predecessor that shows up. What was signed before the successor was seen in use has been under way for long; and for a while another
- * process of the same host may still have the old certificate in hand. Neither is a copy.
+ * process of the same host may still have the old certificate in hand. Neither is a copy. A copy comes again, and is found then.
  */
 function isCopy({ seen_at, seen_signed_at }: LineageRow, { signedAt, now, graceSeconds }: Presented): boolean {
-  return now > (seen_at ?? now) + graceSeconds && signedAt > (seen_signed_at ?? 0n);
+  return now > (seen_at ?? now) + graceSeconds && signedAt > (seen_signed_at ?? 0n) + MAX_CLOCK_SPREAD_SECONDS;
 }
 
 /** Certificates from before lineages were kept begin one when they show up. */
