@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander';
 import { version } from '#protocol/version.ts';
 import { caKeyTypes } from '../init/ca-key-type.ts';
+import { registerHsm } from '../yubihsm/cli.ts';
 import { collect, parseDurationOption, parseLimit, parseSerial } from './option-value.ts';
 import { addPassphraseOptions } from './passphrase-options.ts';
 import { running } from './run.ts';
@@ -32,6 +33,7 @@ export function createProgram(): Command {
     addCheckConfig,
     addBackup,
     addRestore,
+    registerHsm,
   ])
     add(program);
   return program;

@@ -3,6 +3,7 @@ import { ConfigError } from '../config/parse.ts';
 import { CommandError } from '../command-error.ts';
 import { SecretError } from '../directory/secrets.ts';
 import { StoreError } from '../store/errors.ts';
+import { HsmError } from '../yubihsm/errors.ts';
 
 /**
  * The action of a command whose code is loaded when it runs. The types of the arguments are those of the loaded function:
@@ -23,7 +24,7 @@ export function running(
 }
 
 function describe(error: unknown): string {
-  const known = [CommandError, ConfigError, SecretError, StoreError].some((kind) => error instanceof kind);
+  const known = [CommandError, ConfigError, SecretError, StoreError, HsmError].some((kind) => error instanceof kind);
   if (known && error instanceof Error) return error.message;
   if (error instanceof Error && error.name === 'ExitPromptError') return 'Stopped at the prompt; nothing was done.';
   return `an unforeseen failure. Please report it with what follows:\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;

@@ -2,6 +2,8 @@
 import type { Cidr } from '../address/cidr.ts';
 import type { IpAddress } from '../address/address.ts';
 import type { KeyType } from '#openssh/key-type.ts';
+import type { Pkcs11Settings } from '../pkcs11/signer-section.ts';
+import type { YubiHsmSettings } from '../yubihsm/signer-section.ts';
 import type { OidcPolicy } from '../oidc/oidc-policy.ts';
 import type { NamePattern } from '../policy/name-pattern.ts';
 
@@ -11,7 +13,7 @@ export interface Config {
   readonly dnsNames: readonly string[];
   readonly listen: { readonly host: string | undefined; readonly port: number };
   readonly store: { readonly type: 'sqlite'; readonly path: string };
-  readonly signer: { readonly type: 'file' };
+  readonly signer: SignerSettings;
   readonly certificates: CertificatePolicy;
   readonly enrolment: EnrolmentPolicy;
   readonly renewal: RenewalPolicy;
@@ -21,6 +23,9 @@ export interface Config {
   readonly dns: { readonly servers: readonly string[]; readonly timeoutSeconds: number };
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error' };
 }
+
+/** Where the SSH CA keys live. */
+export type SignerSettings = { readonly type: 'file' } | YubiHsmSettings | Pkcs11Settings;
 
 export interface LifetimePolicy {
   readonly defaultSeconds: number;

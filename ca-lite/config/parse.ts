@@ -12,11 +12,11 @@ import { type Cidr, parseCidr } from '../address/cidr.ts';
 import { readOidcSection } from '../oidc/oidc-config.ts';
 import type { OidcPolicy } from '../oidc/oidc-policy.ts';
 import { type NamePattern, parseNamePattern } from '../policy/name-pattern.ts';
-import type { CertificatePolicy, Config, EnrolmentPolicy, RenewalPolicy } from './config.ts';
+import type { CertificatePolicy, Config, EnrolmentPolicy, RenewalPolicy, SignerSettings } from './config.ts';
 import { ADMIN_PROVISIONER, ENROLMENT_PROVISIONER } from '../token/one-time-token.ts';
 import { parseDuration } from './duration.ts';
 import { parseListenAddress } from './listen-address.ts';
-import { ConfigText } from './schema.ts';
+import { ConfigText, signerSections } from './schema.ts';
 
 export interface ConfigFault {
   /** As in the file: `enrolment.names[2]`. */
@@ -89,7 +89,7 @@ function readConfig(raw: ConfigText, reader: ValueReader): Config {
       'expected HOST:PORT, [IPV6]:PORT or :PORT',
     ) ?? { host: undefined, port: 0 },
     store: { type: 'sqlite', path: raw.store?.path ?? 'db/countersign.sqlite' },
-    signer: { type: 'file' },
+    signer: readSigner(raw.signer ?? {}, reader),
     certificates: readCertificates(raw.certificates ?? {}, reader),
     enrolment: readEnrolment(raw.enrolment ?? {}, reader),
     renewal: readRenewal(raw.renewal ?? {}, reader),
@@ -158,6 +158,16 @@ function readRenewal(raw: NonNullable<ConfigText['renewal']>, reader: ValueReade
     cloneGraceSeconds: reader.duration(raw.clone_grace ?? '5m', 'renewal.clone_grace', 86_400),
     requireRekeyProof: raw.require_rekey_proof ?? false,
   };
+}
+
+function readSigner(section: NonNullable<ConfigText['signer']>, reader: ValueReader): SignerSettings {
+  const { type = 'file' } = section;
+  const faults = Value.Errors(signerSections[type], section).filter(({ keyword }) => keyword !== 'boolean');
+  for (const error of faults) {
+    const { key, message } = faultOfShape(error);
+    reader.fault(key === '' ? 'signer' : `signer.${key}`, message);
+  }
+  return type === 'file' ? { type } : (section as SignerSettings);
 }
 
 /** A token names its issuer, an audit line its provisioner: each must mean one section. */

@@ -4,6 +4,8 @@
  */
 import { Type, type Static } from 'typebox';
 import { OidcSection } from '../oidc/oidc-config.ts';
+import { Pkcs11Section } from '../pkcs11/signer-section.ts';
+import { YubiHsmSection } from '../yubihsm/signer-section.ts';
 
 const strict = { additionalProperties: false } as const;
 const Texts = Type.Array(Type.String());
@@ -17,7 +19,10 @@ const Store = Type.Object(
   strict,
 );
 
-const SignerSection = Type.Object({ type: Type.Optional(Type.Literal('file')) }, strict);
+const FileSignerSection = Type.Object({ type: Type.Optional(Type.Literal('file')) }, strict);
+
+/** Which shape `[signer]` has is told by its `type`: the faults of one shape, not those of all, are what a person needs. */
+export const signerSections = { file: FileSignerSection, yubihsm: YubiHsmSection, pkcs11: Pkcs11Section } as const;
 
 const Certificates = Type.Object(
   {
@@ -107,7 +112,9 @@ export const ConfigText = Type.Object(
     }),
     address: Type.Optional(Type.String({ description: 'where to listen: HOST:PORT, [IPV6]:PORT or :PORT' })),
     store: Type.Optional(Store),
-    signer: Type.Optional(SignerSection),
+    signer: Type.Optional(
+      Type.Object({ type: Type.Optional(Type.Enum(Object.keys(signerSections) as (keyof typeof signerSections)[])) }),
+    ),
     certificates: Type.Optional(Certificates),
     enrolment: Type.Optional(Enrolment),
     renewal: Type.Optional(Renewal),

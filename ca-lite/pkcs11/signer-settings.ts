@@ -1,37 +1,12 @@
 /** The `[signer]` section of the CA's configuration for a PKCS#11 token: its shape, and opening what it describes. */
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { type Static, Type } from 'typebox';
 import type { PublicKey } from '#openssh/public-key.ts';
 import type { Signer } from '../signer/signer.ts';
 import { HsmError } from '../yubihsm/errors.ts';
 import { tokenSigner } from './signer.ts';
 import { Token } from './token.ts';
-
-const strict = { additionalProperties: false } as const;
-const Key = Type.Object(
-  {
-    label: Type.Optional(Type.String({ minLength: 1 })),
-    id: Type.Optional(Type.String({ pattern: '^([0-9a-f]{2}){1,64}$', description: 'CKA_ID in hexadecimal' })),
-  },
-  { ...strict, minProperties: 1 },
-);
-
-/** `[signer]` with `type = "pkcs11"`. */
-export const Pkcs11Section = Type.Object(
-  {
-    type: Type.Literal('pkcs11'),
-    module: Type.String({ minLength: 1, description: 'the module, an absolute path' }),
-    token: Type.String({ minLength: 1, maxLength: 32, description: "the token's label" }),
-    pin_file: Type.String({ minLength: 1, description: 'relative to the CA directory; one line' }),
-    user_ca: Key,
-    host_ca: Key,
-    rsa_algorithm: Type.Optional(Type.Union([Type.Literal('rsa-sha2-256'), Type.Literal('rsa-sha2-512')])),
-    max_waiting: Type.Optional(Type.Integer({ minimum: 1, maximum: 100_000 })),
-  },
-  strict,
-);
-export type Pkcs11Settings = Static<typeof Pkcs11Section>;
+import type { Pkcs11Settings } from './signer-section.ts';
 
 /** Both CA keys, ready to sign. Disposing logs out. */
 export interface Pkcs11Signers extends AsyncDisposable {

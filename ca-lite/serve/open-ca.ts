@@ -18,15 +18,15 @@ import { SystemResolver } from '../dns/system-resolver.ts';
 import { ChallengeKeyRing } from '../enrol/challenge-key.ts';
 import { HostCheck } from '../enrol/host-check.ts';
 import type { CaContext } from '../http/context.ts';
-import type { CaSigners } from '../issue/issuer.ts';
 import { OidcProvisioners } from '../oidc/provisioners.ts';
 import { KrlPublisher } from '../revocation/krl-publisher.ts';
-import { FileSigner } from '../signer/file-signer.ts';
 import { openSqliteStore } from '../store/sqlite-store.ts';
 import { loadTokenKey } from '../token/token-key.ts';
 import { Statements } from '../trust/statements.ts';
 import { trustedKey } from '../trust/trusted-keys.ts';
 import { x509Fingerprint } from '../x509/certificate-authority.ts';
+import { deviceLogSink } from './device-log.ts';
+import { openSigners } from './open-signers.ts';
 import { type ServerTls, openServerTls } from './server-tls.ts';
 
 export interface OpenCa extends AsyncDisposable {
@@ -59,7 +59,8 @@ export async function openCa({ layout, config, passphrase, log, now }: OpenOptio
   const serverKey = await readSecret(layout, 'server', passphrase);
   const { dnsNames } = config;
   const tls = await openServerTls({ layout, dnsNames, intermediate, serverKey }, new Date(Number(now()) * 1000));
-  const signers = await openSigners(layout, passphrase, stack);
+  const sink = deviceLogSink(store, now);
+  const signers = await openSigners({ layout, settings: config.signer, passphrase, sink, now, log }, stack);
   const context: CaContext = {
     config,
     store,
@@ -90,12 +91,6 @@ export async function openCa({ layout, config, passphrase, log, now }: OpenOptio
   };
   const opened = stack.move();
   return { context, tls, [Symbol.asyncDispose]: async () => opened.disposeAsync() };
-}
-
-async function openSigners(layout: CaLayout, passphrase: Uint8Array, stack: AsyncDisposableStack): Promise<CaSigners> {
-  const host = stack.use(new FileSigner(await readSecret(layout, 'ssh_host_ca', passphrase)));
-  const user = stack.use(new FileSigner(await readSecret(layout, 'ssh_user_ca', passphrase)));
-  return { host, user };
 }
 
 function resolverOf({ dns }: Config): Resolver {

@@ -10,7 +10,8 @@ import { registerHsm } from '#ca-lite/yubihsm/cli.ts';
 import { getObjectInfo, listObjects } from '#ca-lite/yubihsm/commands/objects.ts';
 import { keysFromPassword } from '#ca-lite/yubihsm/scp03.ts';
 import { objectIds } from '#ca-lite/yubihsm/setup/plan.ts';
-import { openYubiHsmSigners, YubiHsmSection, type YubiHsmSettings } from '#ca-lite/yubihsm/signer-settings.ts';
+import { YubiHsmSection, type YubiHsmSettings } from '#ca-lite/yubihsm/signer-section.ts';
+import { openYubiHsmSigners } from '#ca-lite/yubihsm/signer-settings.ts';
 import { certify } from '#test/contract/signer.ts';
 import { type Bench, startBench } from './yubihsm-fixture.ts';
 
