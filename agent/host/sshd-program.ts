@@ -128,10 +128,10 @@ async function isAccessible(path: string, mode: number): Promise<boolean> {
   );
 }
 
-/** The last line that sshd wrote: what made it give up. */
+/** The last two lines that sshd wrote: what is wrong, and that it gave up for that. */
 function reasonOf({ stderr, status }: RunResult): string {
-  const last = stderr.trim().split('\n').at(-1) ?? '';
-  return last === '' ? `it ended with status ${status}` : printable(last, 300);
+  const last = stderr.trim().split('\n').slice(-2).join('; ');
+  return last === '' ? `it ended with status ${status}` : printable(last, 400);
 }
 
 /** Runs a program to its end. Its failure is a value; @throws HostError `sshd-not-found` when it cannot be started. */

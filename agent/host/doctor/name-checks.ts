@@ -20,7 +20,7 @@ async function checkOwnName({ settings }: HostContext): Promise<Finding> {
     const { names, addresses } = await findIdentity({}, settings);
     return ok('names', `${names.join(', ')} stands for ${addresses.join(', ')}`);
   } catch (error) {
-    return findingOf('names', error, 'Give --name and --ip when you enrol.');
+    return { ...findingOf('names', error, 'Give --name and --ip when you enrol.'), level: 'warn' };
   }
 }
 
