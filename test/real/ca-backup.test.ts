@@ -4,8 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type RunningCa, TestCa, makeCa } from '#test/support/ca.ts';
-import { caProgram } from '#test/support/programs.ts';
+import { type RunningCa, type TestCa, makeCa } from '#test/support/ca.ts';
 
 interface Made {
   readonly file: string;
@@ -35,9 +34,7 @@ beforeEach(async () => {
   directory = await mkdtemp(join(home, 'test-'));
   ca = await original.copy(join(directory, 'ca'));
   archive = join(directory, 'ca.tar');
-  const { passphraseFile, address } = ca;
-  const where = { directory: join(directory, 'restored'), machine: undefined, program: caProgram() };
-  restored = new TestCa({ ...where, passphraseFile, address });
+  restored = ca.as({ directory: join(directory, 'restored') });
 });
 
 afterAll(async () => rm(home, { recursive: true, force: true }));

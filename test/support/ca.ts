@@ -55,7 +55,8 @@ export async function makeCa(options: CaOptions): Promise<TestCa> {
   const passphraseFile = join(within, 'passphrase');
   await writeFile(passphraseFile, `${PASSPHRASE}\n`, { mode: 0o600 });
   const address = machine?.addresses[0] ?? '127.0.0.1';
-  const ca = new TestCa({ directory: join(within, 'ca'), passphraseFile, address, machine, program });
+  const wrap = machine?.command ?? ((argv: readonly string[]) => argv as unknown as Program);
+  const ca = new TestCa({ directory: join(within, 'ca'), passphraseFile, address, program, wrap });
   const names = ['--dns', CA_NAME, '--dns', address, '--address', `${address}:${port}`];
   await ca.run('init', '--name', 'Laboratory', ...names, '--passphrase-file', passphraseFile, ...initOptions);
   if (options.quick === true) await ca.weakenEncryption();
@@ -70,25 +71,26 @@ const defaultInit = [
   ...['--allow-user', 'alice'],
 ];
 
+interface TestCaParts {
+  readonly directory: string;
+  readonly passphraseFile: string;
+  readonly address: string;
+  readonly program: Program;
+  /** The command line that runs `argv` where the CA runs. */
+  readonly wrap: Machine['command'];
+}
+
 export class TestCa {
   readonly directory: string;
   readonly address: string;
   readonly passphraseFile: string;
-  readonly #machine: Machine | undefined;
-  readonly #program: Program;
+  readonly #parts: TestCaParts;
 
-  constructor(parts: {
-    readonly directory: string;
-    readonly passphraseFile: string;
-    readonly address: string;
-    readonly machine: Machine | undefined;
-    readonly program: Program;
-  }) {
+  constructor(parts: TestCaParts) {
     this.directory = parts.directory;
     this.passphraseFile = parts.passphraseFile;
     this.address = parts.address;
-    this.#machine = parts.machine;
-    this.#program = parts.program;
+    this.#parts = parts;
   }
 
   /** `countersign-ca COMMAND --dir ...` that has to succeed. */
@@ -143,10 +145,9 @@ export class TestCa {
     return startProcess(this.#commandLine('serve', ['--passphrase-file', this.passphraseFile, '--json', ...args]));
   }
 
-  /** This CA, as somebody runs it who has another file of the passphrase, or is in another directory. */
-  as({ passphraseFile = this.passphraseFile, directory = this.directory }): TestCa {
-    const parts = { address: this.address, machine: this.#machine, program: this.#program };
-    return new TestCa({ ...parts, passphraseFile, directory });
+  /** This CA, as somebody runs it who has another file of the passphrase, is in another directory, or starts it in another way. */
+  as(other: Partial<Pick<TestCaParts, 'passphraseFile' | 'directory' | 'wrap'>>): TestCa {
+    return new TestCa({ ...this.#parts, ...other });
   }
 
   /** The same CA once more, elsewhere: same keys, same names, same store so far. */
@@ -179,7 +180,6 @@ export class TestCa {
   }
 
   #commandLine(command: string, args: readonly string[]): Program {
-    const argv = [...this.#program, command, '--dir', this.directory, ...args];
-    return this.#machine === undefined ? (argv as unknown as Program) : this.#machine.command(argv);
+    return this.#parts.wrap([...this.#parts.program, command, '--dir', this.directory, ...args]);
   }
 }
