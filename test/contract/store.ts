@@ -8,6 +8,7 @@ import type { Store, StoreReader } from '#ca-lite/store/store.ts';
 import { auditContract } from './store-audit.ts';
 import { hostContract } from './store-hosts.ts';
 import { issuanceContract } from './store-issuance.ts';
+import { lineageContract } from './store-lineage.ts';
 import { modelContract } from './store-model.ts';
 import { certificate, intent, note, result } from './store-requests.ts';
 import { singleUseContract } from './store-single-use.ts';
@@ -33,6 +34,7 @@ export function storeContract(database: string, makeHome: MakeHome): void {
     singleUseContract(makeHome);
     issuanceContract(makeHome);
     hostContract(makeHome);
+    lineageContract(makeHome);
     auditContract(makeHome);
     modelContract(makeHome);
     groupContract(makeHome);
