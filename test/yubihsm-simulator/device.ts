@@ -31,8 +31,8 @@ export interface DeviceOptions {
   /** Milliseconds of a clock that only goes forward. */
   now?: () => number;
   reading?: OffsetReading;
-  /** Called with every command and the data of its answer, before it is answered; for realistic times. */
-  onCommand?: (command: number, algorithm: number | undefined, length: number) => Promise<void>;
+  /** Called when a command is done, before it is answered, with the time that it took; for realistic times. */
+  onCommand?: (command: number, algorithm: number | undefined, length: number, tookMs: number) => Promise<void>;
 }
 
 /** What a command means to the outside, beside its answer. */
@@ -40,6 +40,8 @@ export interface DeviceStatistics {
   /** Commands that were executed, by number. */
   executed: Map<number, number>;
   openSessions: number;
+  /** Milliseconds in which the device was at work on commands. */
+  busyMs: number;
   /** The most sessions that were open at once. */
   mostSessions: number;
 }
@@ -54,6 +56,7 @@ export class Device {
   #sessions: (DeviceChannel | undefined)[] = Array.from({ length: sessionSlots });
   #executed = new Map<number, number>();
   #mostSessions = 0;
+  #busyMs = 0;
   #bootedAt: number;
 
   constructor(options: DeviceOptions = {}) {
@@ -84,7 +87,7 @@ export class Device {
 
   get statistics(): DeviceStatistics {
     const openSessions = this.#sessions.filter((session) => session && !this.#isExpired(session)).length;
-    return { executed: this.#executed, openSessions, mostSessions: this.#mostSessions };
+    return { executed: this.#executed, openSessions, mostSessions: this.#mostSessions, busyMs: this.#busyMs };
   }
 
   /** Cuts the power and gives it back: sessions are gone, memory stays. */
@@ -97,6 +100,7 @@ export class Device {
 
   /** Answers a message. */
   async handle(message: Buffer): Promise<Buffer> {
+    const start = performance.now();
     try {
       if (message.length > this.maxMessage || message.length < 3 || message.readUInt16BE(1) !== message.length - 3) {
         throw new Refusal('wrongLength');
@@ -105,6 +109,8 @@ export class Device {
     } catch (error) {
       if (error instanceof Refusal) return refusal(error);
       throw error;
+    } finally {
+      this.#busyMs += performance.now() - start;
     }
   }
 
@@ -217,9 +223,10 @@ export class Device {
     const handler = this.#handlers.get(command);
     if (handler === undefined) throw new Refusal('invalidCommand');
     const length = data.remaining;
+    const start = performance.now();
     const answer = await handler(context, data);
     const key = this.memory.find(used.target, types.asymmetricKey);
-    await this.#onCommand?.(command, key?.algorithm, length);
+    await this.#onCommand?.(command, key?.algorithm, length, performance.now() - start);
     return answer;
   }
 

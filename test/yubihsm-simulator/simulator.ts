@@ -46,7 +46,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   };
 }
 
-async function takeTime(command: number, algorithm: number | undefined, length: number): Promise<void> {
-  const ms = publishedMs(command, algorithm, length);
+async function takeTime(command: number, algorithm: number | undefined, length: number, tookMs: number): Promise<void> {
+  const ms = publishedMs(command, algorithm, length) - tookMs;
   if (ms > 0) await sleep(ms);
 }
