@@ -77,6 +77,7 @@ export const errorStatuses = {
   overloaded: 429,
   'store-unavailable': 503,
   'signer-unavailable': 503,
+  'signer-refused': 403,
   stopping: 503,
   internal: 500,
 } as const;

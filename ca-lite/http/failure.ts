@@ -61,6 +61,12 @@ function refusalOfStore(error: StoreError): Refusal {
 }
 
 function refusalOfSigner(error: SignerError): Refusal {
+  if (error.code === 'signer-refused') {
+    return refuse(
+      'signer-refused',
+      'The device that holds the CA key does not sign such a certificate: its own limits on principals or lifetime forbid it.',
+    );
+  }
   if (error.code === 'signer-overloaded') {
     return refuse(
       'overloaded',
