@@ -1,5 +1,5 @@
 /** `countersign status` and `countersign approve`: the terminal as a face of the agent. */
-import { createInterface } from 'node:readline/promises';
+import { type Interface, createInterface } from 'node:readline/promises';
 import type { ControlQuestion } from '#protocol/control.ts';
 import { answerQuestion, fetchState, findControlSocket, watchStates } from '../control/control-client.ts';
 import { AgentFailure } from './agent-failure.ts';
@@ -39,23 +39,38 @@ function onlyOf(questions: readonly ControlQuestion[]): ControlQuestion {
   });
 }
 
-/** Until the agent ends. */
+/** Until the agent ends, or the terminal is closed. */
 async function watchQuestions(socket: string): Promise<number> {
-  const seen = new Set<string>();
+  const closed = new AbortController();
   using terminal = createInterface({ input: process.stdin, output: process.stdout });
-  for await (const { questions } of watchStates(socket)) {
-    for (const question of questions.filter(({ id }) => !seen.has(id))) {
-      seen.add(question.id);
-      const answer = await terminal.question(`${promptText(question)} [y/N] `);
-      try {
-        tell(await answerQuestion(socket, question.id, /^y(es)?$/i.test(answer.trim())));
-      } catch (error) {
-        if (!(error instanceof AgentFailure) || error.code !== 'question-gone') throw error;
-        process.stdout.write(`${error.message}\n`);
-      }
-    }
+  terminal.once('close', () => closed.abort());
+  try {
+    await askEach(socket, terminal, closed.signal);
+  } catch (error) {
+    if (!closed.signal.aborted) throw error;
   }
   return 0;
+}
+
+async function askEach(socket: string, terminal: Interface, signal: AbortSignal): Promise<void> {
+  const seen = new Set<string>();
+  for await (const { questions } of watchStates(socket, signal)) {
+    for (const question of questions.filter(({ id }) => !seen.has(id))) {
+      seen.add(question.id);
+      const answer = await terminal.question(`${promptText(question)} [y/N] `, { signal });
+      await answerOrTell(socket, question, /^y(es)?$/i.test(answer.trim()));
+    }
+  }
+}
+
+/** A question that is gone by now is no reason to stop watching. */
+async function answerOrTell(socket: string, question: ControlQuestion, allow: boolean): Promise<void> {
+  try {
+    tell(await answerQuestion(socket, question.id, allow));
+  } catch (error) {
+    if (!(error instanceof AgentFailure) || error.code !== 'question-gone') throw error;
+    process.stdout.write(`${error.message}\n`);
+  }
 }
 
 function tell(outcome: 'allowed' | 'denied'): number {

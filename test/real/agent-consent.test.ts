@@ -1,6 +1,7 @@
 /** Asking before a key is used: through the control API, a terminal, SSH_ASKPASS, and nobody at all. */
 import { randomUUID } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
@@ -98,6 +99,26 @@ test('`countersign approve` answers in a terminal, and status shows what waits',
   expect((await ask(['approve'])).stdout).toContain('allowed');
   expect(await allowed).toMatchObject({ type: 'signature' });
   expect((await ask(['approve'])).exitCode).toBe(1);
+});
+
+test('`countersign approve --watch` asks for each question as it comes', async () => {
+  const [file, ...leading] = agentProgram();
+  const watching = execa(file, [...leading, 'approve', '--watch', '--socket', agent.socket], { reject: false });
+  let shown = '';
+  watching.stdout.on('data', (chunk: Buffer) => (shown += chunk.toString('utf8')));
+  using client = await RawClient.open(agent.socket);
+  for (const [answer, type] of [
+    ['y', 'signature'],
+    ['n', 'failure'],
+  ] as const) {
+    const reply = client.ask(request());
+    while (!shown.endsWith('[y/N] ')) await once(watching.stdout, 'data');
+    watching.stdin.write(`${answer}\n`);
+    expect(await reply).toMatchObject({ type });
+    while (!/(allowed|denied)\n$/.test(shown)) await once(watching.stdout, 'data');
+  }
+  watching.stdin.end();
+  expect(await watching).toMatchObject({ exitCode: 0, stderr: '' });
 });
 
 test.each([

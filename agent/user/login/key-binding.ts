@@ -1,0 +1,44 @@
+/**
+ * The key of one sign-in: fresh, Ed25519, in memory alone; the nonce that commits the identity provider's answer to it; and its signature over
+ * the ID token. Random bytes come from the system.
+ */
+import { type KeyObject, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { encodeBase64, encodeBase64Url } from '#openssh/base64.ts';
+import { type Ed25519PublicKey, encodePublicKey, publicKeyFromObject } from '#openssh/public-key.ts';
+import { signWithKeyObject } from '#openssh/signature.ts';
+import { encodeSshsig, encodeSshsigToBeSigned } from '#openssh/sshsig.ts';
+import {
+  IDENTITY_NAMESPACE,
+  type IdentityProof,
+  SALT_LENGTH,
+  identityNonce,
+  identityProofMessage,
+} from '#protocol/identity-binding.ts';
+
+export interface BoundKey {
+  readonly privateKey: KeyObject;
+  readonly publicKey: Ed25519PublicKey;
+  readonly blob: Uint8Array;
+  readonly salt: Uint8Array;
+  /** For the authorization request. */
+  readonly nonce: string;
+}
+
+export function createBoundKey(): BoundKey {
+  const { privateKey } = generateKeyPairSync('ed25519');
+  const publicKey = publicKeyFromObject(privateKey);
+  if (publicKey.type !== 'ssh-ed25519') throw new TypeError('node:crypto made another key than was asked for');
+  const blob = encodePublicKey(publicKey);
+  const salt = randomBytes(SALT_LENGTH);
+  return { privateKey, publicKey, blob, salt, nonce: identityNonce(blob, salt) };
+}
+
+/** @param idToken exactly as it will be sent */
+export function proveIdentity({ privateKey, blob, salt }: BoundKey, idToken: string): IdentityProof {
+  const message = encodeSshsigToBeSigned(identityProofMessage(idToken), IDENTITY_NAMESPACE);
+  const signature = signWithKeyObject(privateKey, 'ssh-ed25519', message);
+  return {
+    salt: encodeBase64Url(salt),
+    signature: encodeBase64(encodeSshsig({ keyBlob: blob, namespace: IDENTITY_NAMESPACE, signature })),
+  };
+}
