@@ -18,7 +18,7 @@ export interface FleetOptions {
 }
 
 const DAY = 86_400n;
-const DAYS_A_STEP = 5;
+const DAYS_A_STEP = 10;
 /** Requests at once. */
 const CROWD = 100;
 
@@ -96,7 +96,9 @@ export class Fleet implements AsyncDisposable {
   }
 
   async #step(): Promise<void> {
-    this.#killAfter = this.#chance.oneIn(3) ? this.#chance.below(50) : Number.POSITIVE_INFINITY;
+    this.#killAfter = this.#chance.oneIn(2)
+      ? 1 + this.#chance.below(this.#options.devices / 4)
+      : Number.POSITIVE_INFINITY;
     await this.#passes();
     await this.#revive();
     this.ca.now += 60n; // within the grace of a renewal
@@ -150,9 +152,10 @@ export class Fleet implements AsyncDisposable {
             throw new Error('killed');
           };
         }
-        if (property === 'abandonIntent' && this.#dies) return async () => Promise.reject(new Error('killed'));
         const value: unknown = Reflect.get(target, property, target);
-        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+        if (typeof value !== 'function') return value;
+        const method = value.bind(target) as (...args: unknown[]) => unknown;
+        return (...args: unknown[]) => (this.#dies ? Promise.reject(new Error('killed')) : method(...args));
       },
     });
   }
