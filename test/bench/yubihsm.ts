@@ -20,7 +20,7 @@ import { certify } from '#test/contract/signer.ts';
 import { type Simulator, startSimulator } from '#test/yubihsm-simulator/simulator.ts';
 import { type BenchReport, type BenchRow, quantile } from './report.ts';
 
-const SECONDS = 8;
+const SECONDS = 5;
 const CROWD = 64;
 const HOSTS = 1000;
 const USERS = 20;
@@ -42,7 +42,7 @@ export async function bench(): Promise<BenchReport> {
   const rows: BenchRow[] = [];
   for (const way of ways) {
     await using device = await openDevice(way);
-    rows.push(await rate(device, way, 1), await rate(device, way, CROWD), ...(await patience(device.hsm, way)));
+    rows.push(await rate(device, way, 1), await rate(device, way, CROWD), ...(await patience(device, way)));
   }
   return { title: 'YubiHSM signer, simulated device in real time', rows };
 }
@@ -70,26 +70,28 @@ async function rate({ hsm, simulator }: OpenDevice, { name }: Way, callers: numb
   return { what: `${name}, ${callers} at once`, value: perSecond, unit: 'certificates/s', ratio, against, ...goal };
 }
 
-/** How many signatures' time a user waits while hosts queue. */
-async function patience(hsm: Hsm, { name, deviceMs }: Way): Promise<BenchRow[]> {
+/** How many signatures the device makes while a user waits for one and hosts queue; the user's own is one of them. */
+async function patience({ hsm, simulator }: OpenDevice, { name, deviceMs, template }: Way): Promise<BenchRow[]> {
   const signer = hsm.signer(5);
   const over = new AbortController();
   const hosts = Array.from({ length: HOSTS }, () => hostInLine(hsm, over.signal));
   await sleep(deviceMs * 2);
   const waits: number[] = [];
+  const number = template ? 0x5d : 0x56;
+  const signatures = (): number => simulator.device.statistics.executed.get(number) ?? 0;
   for (let user = 0; user < USERS; user++) {
-    const started = performance.now();
+    const before = signatures();
     await certify(signer);
-    waits.push((performance.now() - started) / deviceMs);
+    waits.push(signatures() - before);
     await sleep(Math.random() * deviceMs);
   }
   over.abort();
   await Promise.allSettled(hosts);
   const what = `${name}, a user while ${HOSTS} hosts queue`;
-  const unit = "signatures' time";
+  const unit = 'signatures';
   const p50 = quantile(waits, 0.5);
   const slowest = Math.max(...waits);
-  const goal = { goal: 'at most 2 signatures, and what the rest costs', met: slowest <= 2.2 };
+  const goal = { goal: 'at most 2 signatures', met: slowest <= 2 };
   return [
     { what: `${what}, p50`, value: p50, unit },
     { what: `${what}, the slowest of ${USERS}`, value: slowest, unit, ...goal },
