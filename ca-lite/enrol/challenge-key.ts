@@ -15,6 +15,8 @@ import { CHALLENGE_MAX_LIFETIME_SECONDS, CHALLENGE_PRINCIPAL } from '#protocol/h
 import type { Signer } from '../signer/signer.ts';
 
 const LIFETIME_SECONDS = 3600n;
+/** For clocks that run behind; a device with SSH templates signs nothing that starts much earlier. */
+const BACKDATE_SECONDS = 60n;
 /** A challenge made in the last moment must still verify when it comes back. */
 const RENEWAL_MARGIN_SECONDS = BigInt(CHALLENGE_MAX_LIFETIME_SECONDS) + 60n;
 
@@ -52,7 +54,7 @@ async function certify(
     serial: randomBytes(8).readBigUInt64BE() | 1n,
     keyId,
     principals: [principal],
-    validAfter: now - 300n,
+    validAfter: now - BACKDATE_SECONDS,
     validBefore,
     criticalOptions: [textOption('force-command', '/bin/false')],
     extensions: [],

@@ -1,50 +1,64 @@
 /**
  * `npm run demo`: the main job on one machine, with the embedded defaults and real OpenSSH. A CA starts; three real sshds prove their host
  * keys to it and get certificates; `ssh` connects to each by name without a question about host keys, with a user certificate.
+ * `--signer yubihsm` has the CA's keys in a simulated YubiHSM.
  * Nothing outside a temporary directory is touched, no privileges are needed, and everything is gone afterwards.
  */
 import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
-import { userInfo } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { Agent, request } from 'undici';
 import { parsePublicKeyLine } from '#openssh/public-key.ts';
 import { encodeBase64 } from '#openssh/base64.ts';
 import { agentProgram, caProgram } from '#test/support/programs.ts';
 import { DemoFailure, heading, indent, run, say, showCommand } from './narration.ts';
-import { type Stage, freePort, hosts, openStage, startCa, startSshd } from './stage.ts';
+import { moveKeysIntoHsm } from './hsm.ts';
+import { DEMO_PRINCIPAL, type Stage, freePort, hosts, openStage, startCa, startSshd } from './stage.ts';
 
-const user = userInfo().username;
+/** What the user's certificate says; the sshds of the demo let it log in as whoever runs the demo. */
+const user = DEMO_PRINCIPAL;
 const ssh = ['ssh'] as const;
 
+const options = parseArgs({ options: { signer: { type: 'string', default: 'file' } } }).values;
 await using stack = new AsyncDisposableStack();
 try {
-  await play(await openStage(stack));
+  if (options.signer !== 'file' && options.signer !== 'yubihsm')
+    throw new DemoFailure('--signer must be file or yubihsm');
+  await play(await openStage(stack), options.signer);
 } catch (error) {
   if (!(error instanceof DemoFailure)) throw error;
   process.stderr.write(`\nThe demo failed: ${error.message}\n`);
   process.exitCode = 1;
 }
 
-async function play(stage: Stage): Promise<void> {
+async function play(stage: Stage, signer: 'file' | 'yubihsm'): Promise<void> {
   const caDirectory = join(stage.directory, 'ca');
   const passphraseFile = join(stage.directory, 'passphrase');
   await writeFile(passphraseFile, randomBytes(24).toString('base64'), { mode: 0o600 });
-  const ca = await setUpCa(stage, caDirectory, passphraseFile);
+  const ca = await setUpCa(stage, caDirectory, passphraseFile, signer);
   await enrolHosts(stage, ca);
   const identity = await certifyUser(stage, caDirectory, passphraseFile, ca.url);
-  await connectEverywhere(stage, caDirectory, identity);
+  await connectEverywhere(stage, ca.hostCa, identity);
   heading('What the CA knows');
   await run({ program: caProgram(), name: 'countersign-ca', args: ['hosts', '--dir', caDirectory] });
   await run({ program: caProgram(), name: 'countersign-ca', args: ['audit', '--verify', '--dir', caDirectory] });
   heading('Done. Nothing of the demo is left behind.');
 }
 
+interface DemoCa {
+  readonly url: string;
+  readonly rootFingerprint: string;
+  /** The public key line that clients trust. */
+  readonly hostCa: string;
+}
+
 async function setUpCa(
   stage: Stage,
   directory: string,
   passphraseFile: string,
-): Promise<{ url: string; rootFingerprint: string }> {
+  signer: 'file' | 'yubihsm',
+): Promise<DemoCa> {
   heading('1. A CA, with its keys in encrypted files and SQLite as its store');
   const port = await freePort();
   const common = ['--dir', directory, '--passphrase-file', passphraseFile];
@@ -73,10 +87,13 @@ async function setUpCa(
     .replace('ports = [22]', `ports = [${stage.port}]`)
     .replace('servers = []', `servers = ["${stage.dnsServer}"]`);
   await writeFile(config, text);
+  const inFile = async (): Promise<string> =>
+    (await readFile(join(directory, 'certs', 'ssh_host_ca.pub'), 'utf8')).trim();
+  const hostCa = signer === 'yubihsm' ? await moveKeysIntoHsm(stage, directory) : await inFile();
   showCommand(['countersign-ca', 'serve', ...common]);
   const serving = await startCa(['serve', ...common], stage);
   indent(`Serving at ${serving.url}`);
-  return serving;
+  return { ...serving, hostCa };
 }
 
 async function enrolHosts(
@@ -132,10 +149,9 @@ async function certifyUser(stage: Stage, directory: string, passphraseFile: stri
   return identity;
 }
 
-async function connectEverywhere(stage: Stage, directory: string, identity: string): Promise<void> {
+async function connectEverywhere(stage: Stage, hostCa: string, identity: string): Promise<void> {
   heading('4. ssh to each host by name: one @cert-authority line, no question, no key copied');
   const knownHosts = join(stage.directory, 'known_hosts');
-  const hostCa = (await readFile(join(directory, 'certs', 'ssh_host_ca.pub'), 'utf8')).trim();
   await writeFile(knownHosts, `@cert-authority *.demo.internal ${hostCa}\n`);
   indent(`${knownHosts} holds: @cert-authority *.demo.internal ${hostCa}`);
   for (const { name, address } of hosts) {

@@ -17,6 +17,9 @@ export interface DemoHost {
   readonly address: string;
 }
 
+/** The principal of the user's certificate, which each sshd of the demo maps to the account that runs it. */
+export const DEMO_PRINCIPAL = 'demo-user';
+
 export const hosts: readonly DemoHost[] = [
   { name: 'web1.demo.internal', address: '127.0.0.2' },
   { name: 'web2.demo.internal', address: '127.0.0.3' },
@@ -61,12 +64,14 @@ export async function startSshd({ name, address }: DemoHost, stage: Stage): Prom
     `ListenAddress ${address}`,
     `HostKey ${join(home, 'ssh_host_ed25519_key')}`,
     `PidFile ${pidFile}`,
+    `AuthorizedPrincipalsFile ${join(home, 'principals')}`,
     'UsePAM no',
     'PasswordAuthentication no',
     'KbdInteractiveAuthentication no',
     'PermitRootLogin yes',
     'StrictModes no', // the demo lives below the world-writable /tmp
   ];
+  await writeFile(join(home, 'principals'), `${DEMO_PRINCIPAL}\n`);
   await writeFile(config, `${lines.join('\n')}\n`);
   const child = spawn('/usr/sbin/sshd', ['-D', '-e', '-f', config], { stdio: 'ignore' });
   stage.stack.defer(async () => end(child));
