@@ -15,9 +15,12 @@ import { type BenchReport, type BenchRow, printReport, quantile } from './report
 import { type Known, fillStore, hostName, knownOf } from './store-filling.ts';
 
 const callerCounts = [1, 16, 64];
-const MEASURE_MS = 4000;
-const WARM_UP_MS = 500;
-const LOOKUPS = 3000;
+const ROUNDS = 7;
+const SLICE_MS = 700;
+const LOOKUPS = 500;
+const LOG_BLOCKS = 4096;
+/** Certificates that lookups and renewals pick from. */
+const KNOWN = 20_000;
 const RENEWALS_AT_ONCE = 16;
 const now = 1_800_000_000n;
 
@@ -35,101 +38,125 @@ async function issuanceRows(directory: string): Promise<BenchRow[]> {
   const rows: BenchRow[] = [];
   await using store = await openSqliteStore({ path: join(directory, 'issuance'), role: 'server', create: true });
   for (const callers of callerCounts) {
-    const flushes = flushesPerSecond(directory);
-    rows.push({ what: `flushes of 4 KiB appended, before ${callers} callers`, value: flushes, unit: '/s' });
-    const issuances = await perSecond(callers, () => issue(store));
+    const [flushes = 0, issuances = 0, intents = 0] = await inTurns([
+      () => flushesPerSecond(directory),
+      () => perSecond(callers, () => issue(store)),
+      () => perSecond(callers, () => intend(store)),
+    ]);
+    const label = `${callers} callers`;
+    rows.push({ what: `flushes of 4 KiB alone, in turns with ${label}`, value: flushes, unit: '/s' });
     const against = 'flushes/s; each issuance waits for two';
-    const ratio = issuances / flushes;
-    rows.push({ what: `issuances, ${callers} callers`, value: issuances, unit: '/s', against, ratio });
-    const intents = await perSecond(callers, () => intend(store));
-    const what = `issuances without the second step, ${callers} callers`;
-    rows.push({ what, value: intents, unit: '/s', against: 'issuances/s', ratio: intents / issuances });
+    rows.push({ what: `issuances, ${label}`, value: issuances, unit: '/s', against, ratio: issuances / flushes });
+    const ratio = intents / issuances;
+    rows.push({ what: `first steps alone, ${label}`, value: intents, unit: '/s', against: 'issuances/s', ratio });
   }
   return rows;
 }
 
 async function sizeRows(directory: string, sizes: readonly number[]): Promise<BenchRow[]> {
+  await using stack = new AsyncDisposableStack();
+  const filled: Filled[] = [];
+  for (const size of sizes) filled.push(await openFilled(join(directory, `size-${size}`), size, stack));
   const rows: BenchRow[] = [];
-  const smallest = new Map<string, number>();
-  for (const size of sizes) {
-    for (const { what, value, unit } of await measureSize(join(directory, `size-${size}`), size)) {
-      const least = smallest.get(what) ?? value;
-      smallest.set(what, least);
-      const label = `${what}, ${size.toLocaleString('en')} certificates`;
+  for (const { what, unit, measure } of measures) {
+    const values = await inTurns(filled.map((one) => () => measure(one)));
+    for (const [index, value] of values.entries()) {
+      const label = `${what}, ${(sizes[index] ?? 0).toLocaleString('en')} certificates`;
       const against = `at ${(sizes[0] ?? 0).toLocaleString('en')}`;
-      rows.push({ what: label, value, unit, ...(size === sizes[0] ? {} : { against, ratio: value / least }) });
+      rows.push({ what: label, value, unit, ...(index === 0 ? {} : { against, ratio: value / (values[0] ?? 0) }) });
     }
   }
   return rows;
 }
 
-async function measureSize(path: string, size: number): Promise<BenchRow[]> {
-  await (await openSqliteStore({ path, role: 'server', create: true })).close();
-  fillStore(path, size);
-  const bytes = statSync(path).size / size;
-  const known = knownOf(path, LOOKUPS);
-  await using store = await openSqliteStore({ path, role: 'server' });
-  const page = { limit: 10 };
-  const lookups = {
-    'lookup by serial, p50': (one: Known) => store.certificate(one.serial),
-    'newest by key, p50': (one: Known) => store.certificates({ keyFingerprint: one.keyFingerprint }, page),
-    'newest by host name, p50': (one: Known) => store.certificates({ principal: one.keyId }, page),
-    'host by name, p50': (one: Known) => store.hosts({ name: one.keyId }, page),
-  };
-  const rows: BenchRow[] = [{ what: 'file', value: bytes, unit: 'bytes/certificate' }];
-  for (const [what, lookup] of Object.entries(lookups)) {
-    rows.push({ what, value: quantile(await microseconds(known, lookup), 0.5), unit: 'us' });
-  }
-  let next = 0;
-  const renewals = await perSecond(RENEWALS_AT_ONCE, async () => {
-    const one = known[next++ % known.length];
-    if (one !== undefined) await renew(store, one);
-  });
-  rows.push({
-    what: `renewal (lookup, intent, result), ${RENEWALS_AT_ONCE} callers`,
-    value: 1e6 / renewals,
-    unit: 'us each',
-  });
-  return rows;
+/** A store of a certain size, and some of its certificates. */
+interface Filled {
+  readonly store: Store;
+  readonly known: readonly Known[];
+  readonly bytesPerCertificate: number;
 }
 
-async function microseconds(known: readonly Known[], lookup: (one: Known) => Promise<unknown>): Promise<number[]> {
-  const times: number[] = [];
-  for (const one of known) {
-    const start = performance.now();
-    await lookup(one);
-    times.push((performance.now() - start) * 1000);
+async function openFilled(path: string, size: number, stack: AsyncDisposableStack): Promise<Filled> {
+  await (await openSqliteStore({ path, role: 'server', create: true })).close();
+  fillStore(path, size);
+  const store = stack.use(await openSqliteStore({ path, role: 'server' }));
+  return { store, known: knownOf(path, KNOWN), bytesPerCertificate: statSync(path).size / size };
+}
+
+interface Measure {
+  readonly what: string;
+  readonly unit: string;
+  readonly measure: (filled: Filled) => Promise<number>;
+}
+
+const page = { limit: 10 };
+const measures: readonly Measure[] = [
+  { what: 'file', unit: 'bytes/certificate', measure: async ({ bytesPerCertificate }) => bytesPerCertificate },
+  lookup('by serial', (store, { serial }) => store.certificate(serial)),
+  lookup('newest ten by key', (store, { keyFingerprint }) => store.certificates({ keyFingerprint }, page)),
+  lookup('newest ten by host name', (store, { keyId }) => store.certificates({ principal: keyId }, page)),
+  lookup('host by name', (store, { keyId }) => store.hosts({ name: keyId }, page)),
+  {
+    what: `renewal (lookup, intent, result), ${RENEWALS_AT_ONCE} callers`,
+    unit: 'us each',
+    measure: async ({ store, known }) => 1e6 / (await perSecond(RENEWALS_AT_ONCE, () => renew(store, pick(known)))),
+  },
+];
+
+function lookup(what: string, look: (store: Store, one: Known) => Promise<unknown>): Measure {
+  const measure = async ({ store, known }: Filled) => {
+    const times: number[] = [];
+    for (let n = 0; n < LOOKUPS; n += 1) {
+      const one = pick(known);
+      const start = performance.now();
+      await look(store, one);
+      times.push((performance.now() - start) * 1000);
+    }
+    return quantile(times, 0.5);
+  };
+  return { what: `lookup ${what}, p50`, unit: 'us', measure };
+}
+
+function pick(known: readonly Known[]): Known {
+  const one = known[Math.floor(Math.random() * known.length)];
+  if (one === undefined) throw new Error('the store is empty');
+  return one;
+}
+
+/** The median of each measure over rounds in which they take turns, so that what else the machine does falls on all alike. */
+async function inTurns(tasks: readonly (() => number | Promise<number>)[]): Promise<number[]> {
+  const values: number[][] = tasks.map(() => []);
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (const [index, task] of tasks.entries()) values[index]?.push(await task());
   }
-  return times;
+  return values.map((ofTask) => quantile(ofTask, 0.5));
 }
 
 /** How often `action` completes per second when so many callers repeat it. */
 async function perSecond(callers: number, action: () => Promise<unknown>): Promise<number> {
-  const repeat = async (milliseconds: number): Promise<number> => {
-    const start = performance.now();
-    let done = 0;
-    const caller = async () => {
-      while (performance.now() - start < milliseconds) {
-        await action();
-        done += 1;
-      }
-    };
-    await Promise.all(Array.from({ length: callers }, caller));
-    return (done * 1000) / (performance.now() - start);
+  const start = performance.now();
+  let done = 0;
+  const caller = async () => {
+    while (performance.now() - start < SLICE_MS) {
+      await action();
+      done += 1;
+    }
   };
-  await repeat(WARM_UP_MS);
-  return repeat(MEASURE_MS);
+  await Promise.all(Array.from({ length: callers }, caller));
+  return (done * 1000) / (performance.now() - start);
 }
 
-/** What the disk can do: blocks of 4 KiB appended to a file, each flushed. */
+/** What the disk can do: blocks of 4 KiB, each flushed, written over a file that has its room already, as the store's log has. */
 function flushesPerSecond(directory: string): number {
   const descriptor = openSync(join(directory, 'flushes'), 'w');
   try {
     const block = Buffer.alloc(4096);
+    for (let n = 0; n < LOG_BLOCKS; n += 1) writeSync(descriptor, block, 0, block.length, n * block.length);
+    fdatasyncSync(descriptor);
     const start = performance.now();
     let done = 0;
-    for (; performance.now() - start < 1000; done += 1) {
-      writeSync(descriptor, block, 0, block.length, done * block.length);
+    for (; performance.now() - start < SLICE_MS; done += 1) {
+      writeSync(descriptor, block, 0, block.length, (done % LOG_BLOCKS) * block.length);
       fdatasyncSync(descriptor);
     }
     return (done * 1000) / (performance.now() - start);
