@@ -29,6 +29,7 @@ export function createProgram(): Command {
     addLineages,
     addLineage,
     addKrl,
+    addRotate,
     addAudit,
     addCheckConfig,
     addBackup,
@@ -213,6 +214,30 @@ function addKrl(program: Command): void {
     .option('-o, --output <file>', 'write it there')
     .option(...JSON_OPTION)
     .action(running(async () => (await import('./krl.ts')).krl));
+}
+
+function addRotate(program: Command): void {
+  const rotate = command(program, 'rotate', 'walk to another SSH CA key: start, status, switch, retire');
+  const step = (name: string, description: string): Command =>
+    rotate
+      .command(name)
+      .description(description)
+      .option(...JSON_OPTION);
+  const ofType = (one: Command): Command =>
+    one.addOption(new Option('--type <type>', 'of which certificates').choices(['host', 'user']).makeOptionMandatory());
+  const start = ofType(step('start', 'make the next key and publish it; nothing is signed with it yet'));
+  addPassphraseOptions(
+    start.addOption(new Option('--key-type <type>', 'of the next key').choices(caKeyTypes).default('ed25519')),
+  ).action(running(async () => (await import('./rotate.ts')).startRotation));
+  step('status', 'list the CA keys, and the hosts that do not trust the next one yet').action(
+    running(async () => (await import('./rotate.ts')).rotationStatus),
+  );
+  ofType(step('switch', 'sign with the next key, once every live host reported that it trusts it'))
+    .option('--force', 'although some have not')
+    .action(running(async () => (await import('./rotate.ts')).switchKeys));
+  ofType(step('retire', 'trust the old key no more, once nothing valid is signed by it'))
+    .option('--force', 'although something is')
+    .action(running(async () => (await import('./rotate.ts')).retireKeys));
 }
 
 function addAudit(program: Command): void {

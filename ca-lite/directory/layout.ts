@@ -18,7 +18,9 @@ export interface CaLayout {
 
 /** Each private key of the CA. The root key is needed again only to replace the intermediate: it can be kept elsewhere. */
 export const secretNames = ['root', 'intermediate', 'server', 'ssh_host_ca', 'ssh_user_ca', 'token'] as const;
-export type SecretName = (typeof secretNames)[number];
+/** CA keys of a rotation are numbered after the date of their making. */
+export type RotatedSecretName = `ssh_${'host' | 'user'}_ca_${number}`;
+export type SecretName = (typeof secretNames)[number] | RotatedSecretName;
 
 export function caLayout(directory: string): CaLayout {
   const certificates = join(directory, 'certs');

@@ -1,8 +1,7 @@
 /** Opens everything that serving needs: configuration, keys, store, resolver. What was opened is closed again when a later step fails. */
 import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
-import { fingerprintOf } from '#openssh/fingerprint.ts';
-import { encodePublicKey } from '#openssh/public-key.ts';
+import { parseFingerprint } from '#openssh/fingerprint.ts';
 import { ownAddresses } from '../address/own-addresses.ts';
 import { CommandError } from '../command-error.ts';
 import type { Config } from '../config/config.ts';
@@ -23,7 +22,8 @@ import { KrlPublisher } from '../revocation/krl-publisher.ts';
 import { openSqliteStore } from '../store/sqlite-store.ts';
 import { loadTokenKey } from '../token/token-key.ts';
 import { Statements } from '../trust/statements.ts';
-import { trustedKey } from '../trust/trusted-keys.ts';
+import { currentSecret, oldSecrets, trustedKeys } from '../rotation/ca-keys.ts';
+import { FileSigner } from '../signer/file-signer.ts';
 import { x509Fingerprint } from '../x509/certificate-authority.ts';
 import { deviceLogSink } from './device-log.ts';
 import { openSigners } from './open-signers.ts';
@@ -60,7 +60,15 @@ export async function openCa({ layout, config, passphrase, log, now }: OpenOptio
   const { dnsNames } = config;
   const tls = await openServerTls({ layout, dnsNames, intermediate, serverKey }, new Date(Number(now()) * 1000));
   const sink = deviceLogSink(store, now);
-  const signers = await openSigners({ layout, settings: config.signer, passphrase, sink, now, log }, stack);
+  const { keys, number } = await store.caKeys();
+  const secrets = { host: currentSecret(keys, 'host'), user: currentSecret(keys, 'user') };
+  const signers = await openSigners({ layout, settings: config.signer, passphrase, secrets, sink, now, log }, stack);
+  const olds = await Promise.all(oldSecrets(keys).map(async (name) => readSecret(layout, name, passphrase)));
+  const trust = {
+    number,
+    hostCas: trustedKeys(keys, 'host', signers.host.publicKey),
+    userCas: trustedKeys(keys, 'user', signers.user.publicKey),
+  };
   const context: CaContext = {
     config,
     store,
@@ -75,13 +83,9 @@ export async function openCa({ layout, config, passphrase, log, now }: OpenOptio
       slots: checkSlots(config),
       ownAddresses,
     }),
-    hostCas: new Set([fingerprintOf(encodePublicKey(signers.host.publicKey))]),
-    trust: {
-      number: 1,
-      hostCas: [trustedKey(signers.host.publicKey, 'current')],
-      userCas: [trustedKey(signers.user.publicKey, 'current')],
-    },
-    statements: new Statements([signers.host]),
+    hostCas: new Set(trust.hostCas.map(({ fingerprint }) => parseFingerprint(fingerprint))),
+    trust,
+    statements: new Statements([signers.host, ...olds.map((key) => stack.use(new FileSigner(key)))]),
     krl: new KrlPublisher(store),
     rootPem,
     rootFingerprint: x509Fingerprint(rootPem),

@@ -1,7 +1,8 @@
 /** The two SSH CA keys of the configuration, wherever they live: encrypted files, a YubiHSM, or a PKCS#11 token. */
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
-import type { CaLayout } from '../directory/layout.ts';
+import type { CertificateType } from '#openssh/certificate.ts';
+import type { CaLayout, SecretName } from '../directory/layout.ts';
 import { readSecret } from '../directory/secrets.ts';
 import type { CaSigners } from '../issue/issuer.ts';
 import { FileSigner } from '../signer/file-signer.ts';
@@ -12,6 +13,8 @@ export interface SignerOptions {
   readonly layout: CaLayout;
   readonly settings: Config['signer'];
   readonly passphrase: Uint8Array;
+  /** Of encrypted files: which of them sign. */
+  readonly secrets: Readonly<Record<CertificateType, SecretName>>;
   /** Where the audit log of a device goes. */
   readonly sink: DeviceLogSink;
   /** Epoch seconds. */
@@ -23,8 +26,8 @@ export interface SignerOptions {
 export async function openSigners(options: SignerOptions, stack: AsyncDisposableStack): Promise<CaSigners> {
   const { layout, settings, passphrase, sink, now, log } = options;
   if (settings.type === 'file') {
-    const host = stack.use(new FileSigner(await readSecret(layout, 'ssh_host_ca', passphrase)));
-    const user = stack.use(new FileSigner(await readSecret(layout, 'ssh_user_ca', passphrase)));
+    const host = stack.use(new FileSigner(await readSecret(layout, options.secrets.host, passphrase)));
+    const user = stack.use(new FileSigner(await readSecret(layout, options.secrets.user, passphrase)));
     return { host, user };
   }
   const { directory } = layout;

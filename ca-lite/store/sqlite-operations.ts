@@ -24,6 +24,7 @@ import type {
   TokenRequest,
 } from './decisions.ts';
 import type { Prepared } from './prepared.ts';
+import { rotate } from './sqlite-ca-keys.ts';
 import { endGrant, makeGrant } from './sqlite-grants.ts';
 import { checkBinding, clearHosts } from './sqlite-hosts.ts';
 import { type Conflict, abandon, finish, intend } from './sqlite-issuance.ts';
@@ -86,6 +87,7 @@ export const operations = {
   makeGrant,
   endGrant,
   revoke,
+  rotate,
 
   appendAudit(transaction: Transaction, statements: readonly PreparedStatement[]): bigint {
     let last = 0n;

@@ -16,6 +16,8 @@ import { MAX_PAGE_LENGTH } from './records.ts';
 import { StoreError } from './errors.ts';
 import type { Connection } from './sqlite-connection.ts';
 import { auditListing, certificateListing, hostListing } from './sqlite-filters.ts';
+import type { CertificateType } from '#openssh/certificate.ts';
+import { hostsWithout, readCaKeys } from './sqlite-ca-keys.ts';
 import { openReader } from './sqlite-open.ts';
 import { readPage } from './sqlite-pages.ts';
 import {
@@ -152,6 +154,14 @@ export class SqliteReader implements StoreReader {
 
   async revokedKeys(after: bigint) {
     return readRevokedKeys(this.#open(), after);
+  }
+
+  async caKeys() {
+    return readCaKeys(this.#open());
+  }
+
+  async hostsWithout(type: CertificateType, fingerprint: string, now: bigint, limit: number) {
+    return hostsWithout(this.#open(), type, fingerprint, now, limit);
   }
 
   async krlCas() {

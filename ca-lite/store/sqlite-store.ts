@@ -14,7 +14,7 @@
  */
 import { once } from 'node:events';
 import type { Worker } from 'node:worker_threads';
-import type { AuditStatement } from '../audit/entry.ts';
+import { type AuditStatement, prepareNote } from '../audit/entry.ts';
 import { startWorker } from '../worker.ts';
 import type {
   AbandonedIntent,
@@ -28,6 +28,7 @@ import type {
 } from './decisions.ts';
 import { StoreError } from './errors.ts';
 import { GroupWriter } from './group-writer.ts';
+import type { RotationRequest } from './ca-key-decisions.ts';
 import type { EndGrantRequest, GrantRequest } from './grant-decisions.ts';
 import type { RenewalRequest, ReportRequest, ResolveRequest } from './lineage-decisions.ts';
 import {
@@ -172,6 +173,10 @@ class SqliteStore extends SqliteReader implements Store {
 
   async revoke(request: RevokeRequest) {
     return this.#writer.submit('revoke', prepareRevoke(request));
+  }
+
+  async rotate(request: RotationRequest) {
+    return this.#writer.submit('rotate', { ...request, audit: prepareNote(request.audit) });
   }
 
   async appendAudit(statements: readonly AuditStatement[]) {

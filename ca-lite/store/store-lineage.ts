@@ -2,6 +2,8 @@
  * The part of the store that is about certificates over time: lineages, reports, grants, revocations (docs/lineage.md,
  * docs/revocation.md). `store.ts` has the promises that hold for all of it.
  */
+import type { CertificateType } from '#openssh/certificate.ts';
+import type { CaKeysRecord, RotationDecision, RotationRequest } from './ca-key-decisions.ts';
 import type { Decision } from './decisions.ts';
 import type { EndGrantRefusal, EndGrantRequest, GrantDecision, GrantRecord, GrantRequest } from './grant-decisions.ts';
 import type {
@@ -50,6 +52,10 @@ export interface LineageReader {
   /** In the order of revocation, those after the row `after`, some thousands at most; none when there are no more. */
   revokedSerials(after: bigint): Promise<readonly RevokedSerial[]>;
   revokedKeys(after: bigint): Promise<readonly RevokedKey[]>;
+  /** CA keys since the first rotation. */
+  caKeys(): Promise<CaKeysRecord>;
+  /** Names of live hosts whose last report does not trust this CA key, `limit` at most. */
+  hostsWithout(type: CertificateType, fingerprint: string, now: bigint, limit: number): Promise<readonly string[]>;
   /** Public key blobs of the CA keys that revoked certificates are of. */
   krlCas(): Promise<ReadonlyMap<bigint, Uint8Array>>;
 }
@@ -61,4 +67,5 @@ export interface LineageStore extends LineageReader {
   makeGrant(request: GrantRequest): Promise<GrantDecision>;
   endGrant(request: EndGrantRequest): Promise<Decision<EndGrantRefusal>>;
   revoke(request: RevokeRequest): Promise<RevokeDecision>;
+  rotate(request: RotationRequest): Promise<RotationDecision>;
 }

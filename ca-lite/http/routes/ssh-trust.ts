@@ -1,35 +1,35 @@
 /** GET /ssh/roots and POST /ssh/config: what clients and hosts need to trust this CA, shaped as step-ca does (step-wire 1.5). */
-import { encodeBase64 } from '#openssh/base64.ts';
-import { encodePublicKey, formatPublicKeyLine } from '#openssh/public-key.ts';
+import { decodeBase64, encodeBase64 } from '#openssh/base64.ts';
+import { decodePublicKey, formatPublicKeyLine } from '#openssh/public-key.ts';
 import { type ConfigTemplate, SshConfigReply, SshConfigRequest, SshRootsReply } from '#protocol/step-api.ts';
+import type { TrustedCaKey } from '#protocol/trust.ts';
 import { type Refusal, refuse } from '../../refusal.ts';
 import type { CaContext } from '../context.ts';
 import { accepted } from '../failure.ts';
 import type { CaServer } from '../typed-server.ts';
 
-export function sshTrustRoutes(server: CaServer, { signers }: CaContext): void {
-  const roots = {
-    userKey: [encodeBase64(encodePublicKey(signers.user.publicKey))],
-    hostKey: [encodeBase64(encodePublicKey(signers.host.publicKey))],
-  };
+export function sshTrustRoutes(server: CaServer, { trust }: CaContext): void {
+  // Old and next keys too, so that a rotation breaks nobody who trusts what is here (step-wire 2.3).
+  const roots = { userKey: trust.userCas.map(({ key }) => key), hostKey: trust.hostCas.map(({ key }) => key) };
   server.get('/ssh/roots', { schema: { response: { 200: SshRootsReply } } }, () => roots);
-  const hostCa = formatPublicKeyLine(signers.host.publicKey);
-  const userCa = formatPublicKeyLine(signers.user.publicKey);
+  const lineOf = ({ key }: TrustedCaKey): string => formatPublicKeyLine(decodePublicKey(decodeBase64(key)));
+  const hostCas = trust.hostCas.map(lineOf);
+  const userCas = trust.userCas.map(lineOf);
   const schema = { body: SshConfigRequest, response: { 200: SshConfigReply } };
-  server.post('/ssh/config', { schema }, (request) => accepted(configTemplates(request.body, hostCa, userCa)));
+  server.post('/ssh/config', { schema }, (request) => accepted(configTemplates(request.body, hostCas, userCas)));
 }
 
 function configTemplates(
   { type = '', data }: SshConfigRequest,
-  hostCa: string,
-  userCa: string,
+  hostCas: readonly string[],
+  userCas: readonly string[],
 ): SshConfigReply | Refusal {
-  if (type === '' || type === 'user') return { userTemplates: userTemplates(hostCa) };
-  if (type === 'host') return hostTemplates(userCa, data ?? {});
+  if (type === '' || type === 'user') return { userTemplates: userTemplates(hostCas) };
+  if (type === 'host') return hostTemplates(userCas, data ?? {});
   return refuse('bad-request', 'type must be "user" or "host".');
 }
 
-function hostTemplates(userCa: string, data: Readonly<Record<string, string>>): SshConfigReply | Refusal {
+function hostTemplates(userCas: readonly string[], data: Readonly<Record<string, string>>): SshConfigReply | Refusal {
   const { Certificate: certificate, Key: key } = data;
   if (!isFileName(certificate) || !isFileName(key)) {
     return refuse('bad-request', 'data needs Certificate and Key: file names in /etc/ssh.');
@@ -47,12 +47,12 @@ function hostTemplates(userCa: string, data: Readonly<Record<string, string>>): 
         '/etc/ssh/sshd_config',
         `Match all\n${settings.map((line) => `\t${line}\n`).join('')}`,
       ),
-      template('ca.tpl', 'snippet', '/etc/ssh/ca.pub', `${userCa}\n`),
+      template('ca.tpl', 'snippet', '/etc/ssh/ca.pub', userCas.map((line) => `${line}\n`).join('')),
     ],
   };
 }
 
-function userTemplates(hostCa: string): ConfigTemplate[] {
+function userTemplates(hostCas: readonly string[]): ConfigTemplate[] {
   return [
     template('config.tpl', 'snippet', '~/.ssh/config', 'Host *\n\tInclude "${STEPPATH}/ssh/config"\n'),
     template(
@@ -61,7 +61,12 @@ function userTemplates(hostCa: string): ConfigTemplate[] {
       'ssh/config',
       'Host *\n\tUserKnownHostsFile "${STEPPATH}/ssh/known_hosts" ~/.ssh/known_hosts\n',
     ),
-    template('known_hosts.tpl', 'file', 'ssh/known_hosts', `@cert-authority * ${hostCa}\n`),
+    template(
+      'known_hosts.tpl',
+      'file',
+      'ssh/known_hosts',
+      hostCas.map((line) => `@cert-authority * ${line}\n`).join(''),
+    ),
   ];
 }
 
