@@ -1,22 +1,15 @@
 /** `countersign host enroll`: what it does, and how it tells. */
-import { openCaClient } from '../ca/ca-client.ts';
-import {
-  type EnrolOptions,
-  type EnrolmentPlan,
-  type InstallOutcome,
-  installCertificates,
-  obtainCertificate,
-  planEnrolment,
-} from '../host/enrol-host.ts';
-import { type HostContext, openHost } from '../host/host-context.ts';
+import { type EnrolOptions, type InstallOutcome, installCertificates, planEnrolment } from '../host/enrol-host.ts';
+import { openHost } from '../host/host-context.ts';
 import type { EnrolledKey } from '../host/install-site.ts';
-import { type Authority, requireAuthority } from '../state/authority.ts';
+import { requireAuthority } from '../state/authority.ts';
 import { describeCertificate, formatUtc } from './certificate-text.ts';
 import { formatPlan, planAsJson } from './enroll-text.ts';
 import type { EnrollOptions } from './host.ts';
 import { beginChange, placesOf } from './host-places.ts';
 import { catchInterrupts } from './interrupt.ts';
-import { type Progress, createProgress } from './progress.ts';
+import { obtainAll } from './obtain-all.ts';
+import { createProgress } from './progress.ts';
 
 /** @throws StateError, CaError, HostError */
 export async function runEnroll(options: EnrollOptions): Promise<void> {
@@ -31,14 +24,14 @@ export async function runEnroll(options: EnrollOptions): Promise<void> {
   });
   if (options.dryRun === true) return print(options, planAsJson(plan, authority), formatPlan(plan, authority));
   if (options.json !== true) process.stderr.write(formatPlan(plan, authority));
-  const enrolled = await obtainAll(context, authority, plan, progress, interrupts.signal);
+  const { enrolled, remarks } = await obtainAll(context, authority, plan, progress, interrupts.signal);
   const outcome = await progress.run(
     'Installing the certificate, reloading sshd and looking at what it serves',
     async () => {
       return installCertificates(context, authority, plan, enrolled, interrupts);
     },
   );
-  print(options, resultAsJson(plan, enrolled, outcome), formatResult(enrolled, outcome));
+  print(options, resultAsJson([...plan.remarks, ...remarks], enrolled, outcome), formatResult(enrolled, outcome));
 }
 
 function enrolOptionsOf(options: EnrollOptions): EnrolOptions {
@@ -52,26 +45,7 @@ function enrolOptionsOf(options: EnrollOptions): EnrolOptions {
   };
 }
 
-async function obtainAll(
-  context: HostContext,
-  authority: Authority,
-  plan: EnrolmentPlan,
-  progress: Progress,
-  signal: AbortSignal,
-): Promise<EnrolledKey[]> {
-  const onWait = (seconds: number) => progress.note(`the CA is busy and asked to wait ${seconds} s`);
-  await using client = openCaClient({ url: authority.url, root: authority.rootCertificate, signal, onWait });
-  const enrolled: EnrolledKey[] = [];
-  for (const key of plan.keys) {
-    const text = `Asking the CA, which connects back and looks for ${key.path}`;
-    enrolled.push(await progress.run(text, async () => obtainCertificate(context, authority, plan, key, client)));
-  }
-  if (enrolled.some(({ reused }) => reused))
-    progress.note('a certificate of an earlier enrolment is still good and is used again');
-  return enrolled;
-}
-
-function resultAsJson(plan: EnrolmentPlan, enrolled: readonly EnrolledKey[], outcome: InstallOutcome): unknown {
+function resultAsJson(remarks: readonly string[], enrolled: readonly EnrolledKey[], outcome: InstallOutcome): unknown {
   return {
     keys: enrolled.map(({ key, certificate, reused }) => ({
       path: key.path,
@@ -83,7 +57,7 @@ function resultAsJson(plan: EnrolmentPlan, enrolled: readonly EnrolledKey[], out
     files: outcome.plan.record.files.map(({ path }) => path),
     dropIn: outcome.plan.record.dropIn,
     userTrust: outcome.plan.record.userTrust,
-    remarks: plan.remarks,
+    remarks,
   };
 }
 

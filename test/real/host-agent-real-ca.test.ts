@@ -8,7 +8,7 @@ import { readCertificateFile } from '#agent/host/certificate-file.ts';
 import { probeHostKey } from '#agent/host/served-key.ts';
 import { type RunningCa, makeCa } from '#test/support/ca.ts';
 import { type Lab, openLab } from '#test/support/lab.ts';
-import { type TestSshd, startSshd } from '#test/support/sshd.ts';
+import { type HostKeyKind, type TestSshd, startSshd } from '#test/support/sshd.ts';
 import { firstKey, runAgent } from './host-agent-fixture.ts';
 
 const script = join(import.meta.dirname, '../../docs/examples/enrol.sh');
@@ -33,9 +33,12 @@ beforeAll(async () => {
 
 afterAll(async () => stack.disposeAsync());
 
-async function startMachine(name: string): Promise<{ sshd: TestSshd; name: string }> {
+async function startMachine(
+  name: string,
+  keys: readonly HostKeyKind[] = ['ed25519'],
+): Promise<{ sshd: TestSshd; name: string }> {
   const { addresses } = await lab.addMachine(name);
-  const sshd = await startSshd({ addresses, port: lab.sshPort });
+  const sshd = await startSshd({ addresses, port: lab.sshPort, keys });
   const full = `${name}.lab.example`;
   await lab.setZone({ [full]: addresses });
   return { sshd, name: full };
@@ -61,6 +64,32 @@ test('a host enrols, and is enrolled once', async () => {
     stderr: expect.stringContaining('already-enrolled') as string,
   });
   expect(await served(sshd)).toBeUndefined();
+});
+
+test('all keys of a host enrol, the first one vouching for the others', async () => {
+  const { sshd, name } = await startMachine('web5', ['ed25519', 'ecdsa', 'rsa']);
+  await using _ = sshd;
+  const enroll = [
+    'host',
+    'enroll',
+    '--all-keys',
+    '--name',
+    name,
+    '--ip',
+    sshd.address,
+    '--sshd-config',
+    sshd.configPath,
+  ];
+  const state = ['--state-dir', join(lab.directory, 'state-of-web5')];
+  const trust = ['bootstrap', '--ca', ca.url, '--fingerprint', fingerprint, ...state];
+  expect((await runAgent(trust)).status).toBe(0);
+  const { status, stderr } = await runAgent([...enroll, ...state]);
+  expect(status, stderr).toBe(0);
+  for (const { kind, path } of sshd.hostKeys) {
+    const names = (await readCertificateFile(`${path}-cert.pub`))?.principals ?? [];
+    expect({ kind, certified: names.includes(name) }).toEqual({ kind, certified: kind !== 'rsa' });
+  }
+  expect(stderr).toContain('one key was left out: the CA refused'); // RSA of 2048 bits is too short for its policy
 });
 
 test('a host whose name is elsewhere is refused with the words of the CA', async () => {
