@@ -1,12 +1,10 @@
 /** `countersign-ca audit`: every decision, newest first; with `--verify`, whether the chain is whole. */
 import { CommandError } from '../command-error.ts';
-import { type ChainReport, ChainVerifier } from '../audit/verify.ts';
+import { verifyStoredAudit } from '../audit/verify-store.ts';
 import type { AuditEntry } from '../audit/entry.ts';
 import type { StoreReader } from '../store/store.ts';
 import { formatTime, printJson, printTable } from './output.ts';
 import { PAGE_LENGTH, openReader, take } from './reading.ts';
-
-const VERIFY_PAGE = 1000;
 
 export interface AuditOptions {
   readonly dir: string;
@@ -42,7 +40,10 @@ export async function audit(options: AuditOptions): Promise<void> {
 }
 
 async function verify(store: StoreReader, { expect, json }: AuditOptions): Promise<void> {
-  const report = await walk(store, expect === undefined ? undefined : readHash(expect));
+  const report = await verifyStoredAudit(store, {
+    expect: expect === undefined ? undefined : readHash(expect),
+    onProgress: showProgress,
+  });
   const hash = Buffer.from(report.hash).toString('hex');
   if (json === true) printJson({ ...report, hash });
   else if (report.ok)
@@ -58,18 +59,10 @@ async function verify(store: StoreReader, { expect, json }: AuditOptions): Promi
     );
 }
 
-async function walk(store: StoreReader, expect: Uint8Array | undefined): Promise<ChainReport> {
-  const head = await store.auditHead();
-  const verifier = new ChainVerifier({ head, expect });
-  let next = 0n;
-  for (;;) {
-    const entries = await store.auditFrom(next, VERIFY_PAGE);
-    // What was appended after the head was read is for the next run.
-    for (const entry of entries) if (entry.sequence <= head.lastStored) verifier.push(entry);
-    const last = entries.at(-1);
-    if (entries.length < VERIFY_PAGE || last === undefined || last.sequence > head.lastStored) return verifier.finish();
-    next = last.sequence + 1n;
-  }
+/** A log of years takes a while; on a terminal one line tells how far it is. */
+function showProgress(walked: bigint, total: bigint): void {
+  if (!process.stderr.isTTY || total < 10_000n) return;
+  process.stderr.write(walked < total ? `\r${walked} of ${total} entries` : '\r\u001b[K');
 }
 
 function readHash(text: string): Uint8Array {

@@ -6,6 +6,8 @@ import type { ServerTls, TlsMaterial } from './server-tls.ts';
 const PRUNE_LEEWAY_SECONDS = 600n;
 const PRUNE_ROWS = 1000;
 const INTERVAL_MS = 60_000;
+/** Epoch seconds that no clock reaches. */
+const END_OF_TIME = 2n ** 53n - 1n;
 
 /**
  * Closes the intents of a process that ended between recording and replying: none of their certificates was let out, since the reply
@@ -13,15 +15,18 @@ const INTERVAL_MS = 60_000;
  */
 export async function closeUnfinishedIntents(store: Store, now: bigint): Promise<number> {
   let closed = 0;
-  for (;;) {
-    const { items, next } = await store.unfinishedIntents(now + 1n, { limit: 100 });
+  let cursor: string | undefined;
+  do {
+    // All of them, whatever the clock says now: a server that is alone on its store has none in its hands yet.
+    const { items, next } = await store.unfinishedIntents(END_OF_TIME, { limit: 100, cursor });
     for (const { serial, type, keyId, keyFingerprint } of items) {
       const subject = { type, name: keyId, serial, keyFingerprint, actor: 'start of the server' };
       await store.abandonIntent({ serial, now, audit: { time: now, action: 'certificate-abandon', subject } });
       closed += 1;
     }
-    if (items.length === 0 && next === null) return closed;
-  }
+    cursor = next ?? undefined;
+  } while (cursor !== undefined);
+  return closed;
 }
 
 /** Runs once a minute until disposed; a failure is logged and tried again. */
