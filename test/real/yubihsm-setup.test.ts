@@ -2,11 +2,9 @@
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Command } from 'commander';
 import { parse } from 'smol-toml';
 import { Value } from 'typebox/value';
-import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { registerHsm } from '#ca-lite/yubihsm/cli.ts';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { getObjectInfo, listObjects } from '#ca-lite/yubihsm/commands/objects.ts';
 import { keysFromPassword } from '#ca-lite/yubihsm/scp03.ts';
 import { objectIds } from '#ca-lite/yubihsm/setup/plan.ts';
@@ -14,38 +12,7 @@ import { YubiHsmSection, type YubiHsmSettings } from '#ca-lite/yubihsm/signer-se
 import { openYubiHsmSigners } from '#ca-lite/yubihsm/signer-settings.ts';
 import { certify } from '#test/contract/signer.ts';
 import { type Bench, startBench } from './yubihsm-fixture.ts';
-
-interface Outcome {
-  exitCode: number;
-  stdout: string;
-  stderr: string;
-}
-
-/** Runs `countersign-ca hsm ...` in this process. */
-async function hsm(...words: string[]): Promise<Outcome> {
-  const outcome: Outcome = { exitCode: 0, stdout: '', stderr: '' };
-  const capture = (key: 'stdout' | 'stderr') => (text: string | Uint8Array) => {
-    outcome[key] += String(text);
-    return true;
-  };
-  vi.spyOn(process.stdout, 'write').mockImplementation(capture('stdout'));
-  vi.spyOn(process.stderr, 'write').mockImplementation(capture('stderr'));
-  const program = new Command('countersign-ca').exitOverride();
-  registerHsm(program);
-  process.exitCode = 0;
-  try {
-    await program.parseAsync(['hsm', ...words], { from: 'user' });
-  } finally {
-    vi.restoreAllMocks();
-    outcome.exitCode = process.exitCode;
-    process.exitCode = 0;
-  }
-  return outcome;
-}
-
-afterEach(() => {
-  vi.restoreAllMocks();
-});
+import { hsm } from './yubihsm-hsm-command.ts';
 
 interface Site {
   bench: Bench;

@@ -1,0 +1,120 @@
+/**
+ * Where the commands of each page run, and what the page takes for granted. A page without a plan runs on a host with a CA that serves. Ids
+ * of blocks are those of `doc-blocks.ts`; an id that no page has fails the test.
+ */
+import type { DocMachine } from '#test/support/doc-machine.ts';
+
+/** `ca.example.internal`, a server, and a laptop. */
+export type MachineName = 'ca' | 'web1' | 'laptop';
+
+export interface Stage {
+  readonly machines: Readonly<Record<MachineName, DocMachine>>;
+  /** Runs a script that is no part of the page; what it prints counts for placeholders. */
+  must(machine: MachineName, script: string): Promise<void>;
+}
+
+export interface PagePlan {
+  /** Where blocks run unless `on` says otherwise. */
+  readonly machine: MachineName;
+  readonly on?: Readonly<Record<string, MachineName>>;
+  readonly before?: (stage: Stage) => Promise<void>;
+  /** What has to be true only from this block on. */
+  readonly beforeBlock?: Readonly<Record<string, (stage: Stage) => Promise<void>>>;
+  readonly after?: (stage: Stage) => Promise<void>;
+  /** Files that run the block in place of this test; each of its commands has to stand in one of them. */
+  readonly elsewhere?: Readonly<Record<string, readonly string[]>>;
+  /** Blocks that need the public step CLI. */
+  readonly step?: readonly string[];
+}
+
+/** Capitals in a command, and where their value comes from: the last match in what the machines printed so far. */
+export const placeholders: Readonly<Record<string, RegExp>> = {
+  FINGERPRINT: /^Root fingerprint:? +([0-9a-f]{64})$/gm,
+  TOKEN: /^(eyJ[\w-]+\.[\w-]+\.[\w-]+)$/gm,
+  SERIAL: /^(\d{10,20}) +(?:host|user) /gm,
+  HEAD: /^Head:? +([0-9a-f]{64})$/gm,
+};
+
+const PASSPHRASE = "printf 'correct horse battery staple\\n' >passphrase && chmod 600 passphrase";
+
+/** A CA as the README makes it, serving. */
+async function serveCa({ must }: Stage): Promise<void> {
+  await must(
+    'ca',
+    `${PASSPHRASE}
+countersign-ca init --dir ca --name Example --dns ca.example.internal --allow-name '**.example.internal' \\
+  --allow-address 10.0.0.0/8 --allow-user alice --passphrase-file passphrase
+countersign-ca serve --dir ca --passphrase-file passphrase
+export COUNTERSIGN_CA_DIR=$PWD/ca`,
+  );
+}
+
+async function bootstrap({ must }: Stage, machine: MachineName): Promise<void> {
+  await must(machine, 'countersign bootstrap --ca https://ca.example.internal:8443 --fingerprint FINGERPRINT');
+}
+
+const newToken = async ({ must }: Stage): Promise<void> =>
+  must(
+    'ca',
+    `systemd-creds decrypt --name=passphrase /etc/credstore.encrypted/countersign-ca.passphrase - |
+  runuser -u countersign-ca -- countersign-ca token --user alice --passphrase-fd 0`,
+  );
+
+export const defaultPlan: PagePlan = {
+  machine: 'web1',
+  before: async (stage) => {
+    await serveCa(stage);
+    await bootstrap(stage, 'web1');
+  },
+};
+
+export const plans: Readonly<Record<string, PagePlan>> = {
+  'README.md': {
+    machine: 'ca',
+    on: { 'README.md#set-it-up/2': 'web1' },
+    before: async ({ must }) => must('ca', PASSPHRASE),
+    elsewhere: { 'README.md#try-it-and-test-it/1': ['test/real/demo.test.ts', '.ci/run'] },
+  },
+  'docs/ca.md': {
+    machine: 'ca',
+    on: {
+      'docs/ca.md#the-first-host/1': 'web1',
+      'docs/ca.md#the-first-host/2': 'laptop',
+      'docs/ca.md#tokens/2': 'laptop',
+      'docs/ca.md#tokens/3': 'laptop',
+      'docs/ca.md#clear-a-host/2': 'web1',
+    },
+    step: ['docs/ca.md#tokens/3'],
+    before: async ({ must }) => {
+      await must('ca', 'rm /usr/local/bin/countersign-ca'); // the page installs it
+      await must('web1', 'useradd --create-home alice');
+      const subject = '-nodes -days 30 -subj /CN=Corporate';
+      await must(
+        'ca',
+        `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -keyout corporate-root.key -out corporate-root.crt ${subject}`,
+      );
+      await must('ca', PASSPHRASE);
+    },
+    beforeBlock: {
+      'docs/ca.md#tokens/3': newToken,
+      // A host that was rebuilt: another key, and nothing of us left on it.
+      'docs/ca.md#clear-a-host/2': async ({ must }) => {
+        await must(
+          'web1',
+          'countersign host remove; rm /etc/ssh/ssh_host_*; ssh-keygen -A; kill -HUP "$(cat /run/sshd.pid)"; sleep 1',
+        );
+      },
+      // Administering as root leaves the files to the user of the CA.
+      'docs/ca.md#uninstall/1': async ({ must }) =>
+        must('ca', 'found=$(find /var/lib/countersign-ca ! -user countersign-ca); echo "$found"; test -z "$found"'),
+    },
+    after: async ({ must }) => must('ca', '! ls -d /var/lib/countersign-ca /etc/countersign* && ! id countersign-ca'),
+  },
+  'docs/yubihsm.md': {
+    machine: 'ca',
+    elsewhere: {
+      'docs/yubihsm.md#setting-up/1': ['test/real/yubihsm-docs.test.ts'],
+      'docs/yubihsm.md#a-second-device/1': ['test/real/yubihsm-docs.test.ts'],
+    },
+  },
+};
