@@ -6,6 +6,7 @@
 import { registerBootstrap } from './cli/bootstrap.ts';
 import { registerDoctor } from './cli/doctor.ts';
 import { registerHost } from './cli/host.ts';
+import { registerLogin } from './cli/login.ts';
 import { createProgram, runProgram } from './cli/program.ts';
 import { registerAgent, registerAgentClients, registerAgentService } from './user/cli.ts';
 
@@ -15,5 +16,6 @@ registerHost(program);
 registerAgent(program);
 registerAgentClients(program);
 registerAgentService(program);
+registerLogin(program);
 registerDoctor(program);
 process.exitCode = await runProgram(program, process.argv);

@@ -20,8 +20,16 @@ const headers = {
   connection: 'close',
 };
 
-export const receivedPage = page(200, 'Back at Countersign', 'Your sign-in has arrived. You can close this tab; all else is in the terminal.');
-export const refusedPage = page(200, 'Not signed in', 'The identity provider did not sign you in. The terminal says why. You can close this tab.');
+export const receivedPage = page(
+  200,
+  'Back at Countersign',
+  'Your sign-in has arrived. You can close this tab; all else is in the terminal.',
+);
+export const refusedPage = page(
+  200,
+  'Not signed in',
+  'The identity provider did not sign you in. The terminal says why. You can close this tab.',
+);
 export const strangePage = page(404, 'Nothing here', 'No sign-in that is under way leads here.');
 
 function page(status: number, title: string, text: string): Page {

@@ -45,15 +45,13 @@ export function chooseProvisioner(listed: readonly unknown[], wanted: string | u
   if (named.length > 1) throw ambiguous(named);
   if (Value.Check(OidcProvisioner, only)) return provisionerFrom(only);
   throw new LoginError('provisioner-unusable', `the CA describes its sign-in ${shown(only)} in a way that is unknown`, {
-    advice: 'It may be of a newer version: update countersign. Its administrator can check the [[oidc]] section of ca.toml.',
+    advice:
+      'It may be of a newer version: update countersign. Its administrator can check the [[oidc]] section of ca.toml.',
   });
 }
 
 function isSignIn(entry: unknown): entry is { readonly type: 'OIDC'; readonly name: string } {
-  return Value.Check(
-    Type.Object({ type: Type.Literal('OIDC'), name: Text, countersign: Type.Object({}) }),
-    entry,
-  );
+  return Value.Check(Type.Object({ type: Type.Literal('OIDC'), name: Text, countersign: Type.Object({}) }), entry);
 }
 
 function provisionerFrom({ name, clientID, clientSecret = '', scopes, countersign }: OidcProvisioner): Provisioner {

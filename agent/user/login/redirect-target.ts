@@ -9,12 +9,10 @@ export interface RedirectTarget {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
-  /** With the leading slash; compared exactly. */
+  /** `/` where the URI has none; compared exactly. */
   readonly path: string;
   /** All of them, so that nobody else can sit at the other address that `localhost` may mean. */
   readonly addresses: readonly string[];
-  /** The URI ends without a path: it must not gain a slash. */
-  readonly isBare: boolean;
 }
 
 const addressesOf: Readonly<Record<string, readonly string[]>> = {
@@ -29,14 +27,18 @@ export function parseRedirectTarget(uri: string): RedirectTarget {
     /^http:\/\/(127\.0\.0\.1|\[::1\]|localhost)(?::(\d{1,5}))?(\/[!-"$->@-~]*)?$/.exec(uri) ?? [];
   const addresses = addressesOf[host];
   if (addresses === undefined || Number(port) > 65_535) {
-    throw new LoginError('provisioner-unusable', 'the CA tells of a redirect URI that does not lead back to this machine', {
-      advice: 'Its administrator corrects redirect_uris in the [[oidc]] section of ca.toml.',
-    });
+    throw new LoginError(
+      'provisioner-unusable',
+      'the CA tells of a redirect URI that does not lead back to this machine',
+      {
+        advice: 'Its administrator corrects redirect_uris in the [[oidc]] section of ca.toml.',
+      },
+    );
   }
-  return { host, port: Number(port), path: path === '' ? '/' : path, addresses, isBare: path === '' };
+  return { host, port: Number(port), path: path === '' ? '/' : path, addresses };
 }
 
 /** The redirect URI with the port that was found. */
-export function redirectUri({ host, path, isBare }: RedirectTarget, port: number): string {
-  return `http://${host}${port === 80 ? '' : `:${port}`}${isBare ? '' : path}`;
+export function redirectUri({ host, path }: RedirectTarget, port: number): string {
+  return `http://${host}${port === 80 ? '' : `:${port}`}${path}`;
 }

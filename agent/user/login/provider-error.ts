@@ -1,0 +1,88 @@
+/** What went wrong at the identity provider, in words: by the codes of openid-client, undici and TLS, never by message text. Pure. */
+import { AuthorizationResponseError, ClientError, ResponseBodyError } from 'openid-client';
+import { printable } from '../../ca/foreign-text.ts';
+import { transportError } from '../../ca/transport-error.ts';
+import { type Failure, isFailure } from '../../failure.ts';
+import { LoginError } from './login-error.ts';
+
+const MAX_WORDS = 300;
+
+const notOpenid =
+  'is it an OpenID provider? Something in front of it, such as a login portal or proxy, may have answered in its place.';
+
+/** Codes of openid-client for an answer that is well formed and meant for another sign-in. */
+const notOurs: ReadonlySet<string> = new Set([
+  'OAUTH_JWT_CLAIM_COMPARISON_FAILED',
+  'OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED',
+  'OAUTH_JWT_TIMESTAMP_CHECK_FAILED',
+]);
+
+/** @param error whatever openid-client threw; a `Failure` passes unchanged */
+export function providerError(error: unknown, issuer: string): Failure {
+  if (isFailure(error)) return error;
+  const provider = printable(issuer, 128);
+  if (error instanceof AuthorizationResponseError || error instanceof ResponseBodyError)
+    return refusal(error, provider);
+  if (!(error instanceof ClientError)) return fromTransport(error, issuer);
+  const { code } = error;
+  if (code === 'OAUTH_TIMEOUT') {
+    return new LoginError('provider-unreachable', `${provider} does not answer in time`, {
+      cause: error,
+      advice: 'Try again later. Check the network and any proxy.',
+    });
+  }
+  if (code !== undefined && notOurs.has(code)) return foreignAnswer(error, provider);
+  if (code?.startsWith('OAUTH_') === true && code !== 'OAUTH_ABORT') {
+    return new LoginError(
+      'provider-invalid',
+      `${provider} answered with something that is not OpenID Connect (${code})`,
+      {
+        cause: error,
+        advice: `Check the issuer of the provisioner: ${notOpenid}`,
+      },
+    );
+  }
+  return fromTransport(error, issuer);
+}
+
+/** An answer of another sign-in, or of another provider (RFC 9207). */
+export function foreignAnswer(cause: unknown, provider: string): LoginError {
+  return new LoginError(
+    'answer-not-ours',
+    `an answer came that is not ${provider}'s to this sign-in; it was thrown away`,
+    {
+      cause,
+      advice:
+        'Its issuer, nonce or time is another than asked for. Sign in again; if it comes again, the provider is set up wrongly or somebody interferes.',
+    },
+  );
+}
+
+function refusal(error: AuthorizationResponseError | ResponseBodyError, provider: string): LoginError {
+  const { error: code, error_description: description = '' } = error;
+  const words = description === '' ? '' : `: ${printable(description, MAX_WORDS)}`;
+  return new LoginError('sign-in-refused', `${provider} refused (${printable(code, 64)})${words}`, {
+    cause: error,
+    advice: 'Sign in again. If it stays, its administrator checks the client and your account.',
+  });
+}
+
+/** TLS and network, with the same words as for the CA where they fit. */
+function fromTransport(error: unknown, issuer: string): LoginError {
+  const { code, message } = transportError(error, printable(issuer, 128));
+  if (code === 'ca-untrusted') {
+    return new LoginError(
+      'provider-untrusted',
+      `${printable(issuer, 128)} shows a certificate that is not trusted here`,
+      {
+        cause: error,
+        advice:
+          'If the provider has a certificate of your organisation, name its root with --provider-ca FILE. Otherwise something in between intercepts TLS.',
+      },
+    );
+  }
+  return new LoginError(code === 'ca-reply-invalid' ? 'provider-invalid' : 'provider-unreachable', message, {
+    cause: error,
+    advice: 'Try again later. Check the network and any proxy.',
+  });
+}
