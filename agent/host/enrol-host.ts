@@ -16,7 +16,8 @@ import { type EnrolledKey, type InstallSite, findInstallSite, planFor } from './
 import { type InstallPlan, candidateConfig } from './install-plan.ts';
 import { readIssued, storeIssued } from './issued-store.ts';
 import { type Identity, findIdentity } from './machine-identity.ts';
-import { type ReloadMethod, findReloadMethod } from './reload.ts';
+import type { ReloadMethod } from './reload-choice.ts';
+import { findReloadMethod } from './reload.ts';
 import { isReusable } from './reuse.ts';
 import { findServed, servesKey } from './served-check.ts';
 import { requireWritable } from './writable.ts';

@@ -10,7 +10,8 @@ import { type FileChange, type FileTransaction, type OnStep, applyChanges } from
 import { type HostContext, candidatePath } from './host-context.ts';
 import { HostError } from './host-error.ts';
 import { hostDirectory } from './host-record.ts';
-import { type ReloadMethod, reloadSshd } from './reload.ts';
+import type { ReloadMethod } from './reload-choice.ts';
+import { reloadSshd } from './reload.ts';
 import { reloadAndSettle, waitUntilAnswering, waitUntilServed } from './served-check.ts';
 
 const UNTOUCHED = 'Every file is as it was, and sshd was not touched.';

@@ -8,34 +8,21 @@ import { printable } from '../ca/foreign-text.ts';
 import { systemErrorReason } from '../failure.ts';
 import { HostError } from './host-error.ts';
 import { type Listener, findListeners, processName } from './listener.ts';
+import { type ReloadMethod, chooseReload } from './reload-choice.ts';
 import type { SshdSettings } from './sshd-settings.ts';
 
 const COMMAND_TIMEOUT_MS = 60_000;
 const SYSTEMD_RUNS = '/run/systemd/system';
 
-export type ReloadMethod =
-  | { readonly kind: 'command'; readonly command: readonly [string, ...string[]] }
-  | { readonly kind: 'systemd'; readonly unit: string }
-  | { readonly kind: 'signal'; readonly pid: number }
-  /** Nothing runs that would have to read it again: each connection starts its own sshd. */
-  | { readonly kind: 'none' };
-
 /** @param command value of `--reload` @throws HostError `reload-failed` when no running sshd is found */
 export async function findReloadMethod(settings: SshdSettings, command?: string): Promise<ReloadMethod> {
-  if (command !== undefined) return { kind: 'command', command: splitCommand(command) };
-  const listeners = await findListeners(settings.endpoints);
-  const sshd = listeners.find(({ name }) => name === 'sshd') ?? (await listenerOfPidFile(settings.pidFile));
-  if (sshd !== undefined) return methodFor(sshd);
-  if (listeners.some(({ name }) => name === 'systemd')) return { kind: 'none' };
-  const other = listeners[0];
-  const why =
-    other === undefined
-      ? `no process of this machine is seen to listen on port ${settings.ports.join(', ')}`
-      : `${printable(other.name, 32)} listens on port ${settings.ports.join(', ')}, not sshd`;
-  throw new HostError('reload-failed', `the running sshd was not found: ${why}`, {
-    advice:
-      'Start sshd, or say how to reload it, for example --reload "systemctl reload sshd". Run as root to see every process.',
-  });
+  const { endpoints, ports, pidFile } = settings;
+  const [listeners, fromPidFile] = await Promise.all([findListeners(endpoints), listenerOfPidFile(pidFile)]);
+  const systemdRuns = await access(SYSTEMD_RUNS).then(
+    () => true,
+    () => false,
+  );
+  return chooseReload({ command, listeners, fromPidFile, systemdRuns, ports });
 }
 
 /** @throws HostError `reload-failed` */
@@ -66,27 +53,10 @@ export function describeReload(method: ReloadMethod): string {
   }
 }
 
-async function methodFor({ pid, unit }: Listener): Promise<ReloadMethod> {
-  const managed =
-    unit !== undefined &&
-    (await access(SYSTEMD_RUNS).then(
-      () => true,
-      () => false,
-    ));
-  // A transient scope or another service that happens to hold an sshd is not reloaded as a whole.
-  return managed && /^(ssh|sshd)(@.*)?\.service$/.test(unit) ? { kind: 'systemd', unit } : { kind: 'signal', pid };
-}
-
 async function listenerOfPidFile(path: string | undefined): Promise<Listener | undefined> {
   const text = path === undefined ? '' : await readFile(path, 'utf8').catch(() => '');
   const pid = /^\d{1,9}\s*$/.test(text) ? Number(text) : 0;
   return pid > 1 && (await processName(pid)) === 'sshd' ? { pid, name: 'sshd', unit: undefined } : undefined;
-}
-
-function splitCommand(text: string): [string, ...string[]] {
-  const [program, ...args] = text.trim().split(/\s+/);
-  if (program === undefined || program === '') throw new HostError('reload-failed', '--reload names no command');
-  return [program, ...args];
 }
 
 function sendHangUp(pid: number): void {

@@ -8,7 +8,8 @@ import { HostError } from './host-error.ts';
 import { type HostRecord, hostDirectory, hostRecordPath, readHostRecord } from './host-record.ts';
 import { type ActivateOptions, activate } from './install.ts';
 import { restoreChange } from './install-plan.ts';
-import { type ReloadMethod, findReloadMethod } from './reload.ts';
+import type { ReloadMethod } from './reload-choice.ts';
+import { findReloadMethod } from './reload.ts';
 import { decodeConfig, encodeConfig, withoutBlock } from './sshd-config-text.ts';
 
 export interface RemovalOutcome {
