@@ -133,8 +133,10 @@ export async function rotationStatus(_options: object, command: Command): Promis
   const { keys } = await store.caKeys();
   const now = nowInSeconds();
   const listed = await Promise.all(
-    keys.map(async ({ key: _, secret: __, ...facts }) => ({
-      ...facts,
+    keys.map(async (facts) => ({
+      type: facts.type,
+      state: facts.state,
+      fingerprint: facts.fingerprint,
       changedAt: formatTime(facts.changedAt),
       createdAt: formatTime(facts.createdAt),
       waitingFor: facts.state === 'next' ? await store.hostsWithout(facts.type, facts.fingerprint, now, MAX_NAMED) : [],

@@ -10,7 +10,13 @@ export function makeGrant(transaction: Transaction, request: Prepared<GrantReque
   const { kind, value, uses, expiresAt, now, createdBy, audit } = request;
   const grant = transaction.connection.insert(
     `INSERT INTO grants (kind, value, uses, uses_left, expires_at, created_at, created_by) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-    ...[kind, value, BigInt(uses), BigInt(uses), expiresAt, now, createdBy],
+    kind,
+    value,
+    BigInt(uses),
+    BigInt(uses),
+    expiresAt,
+    now,
+    createdBy,
   );
   return { accepted: true, grant, audit: transaction.audit(audit, 'allowed', 'ok') };
 }
@@ -27,7 +33,10 @@ export function endGrant(transaction: Transaction, request: Prepared<EndGrantReq
   if (connection.get('SELECT 1 FROM grants WHERE id = ?', grant) === undefined) return refused('grant-unknown');
   const ended = connection.run(
     `UPDATE grants SET ended_at = ?, ended_by = ? WHERE id = ? AND ended_at IS NULL AND uses_left > 0 AND expires_at > ?`,
-    ...[now, endedBy, grant, now],
+    now,
+    endedBy,
+    grant,
+    now,
   );
   if (ended === 0n) return refused('grant-over');
   return { accepted: true, audit: transaction.audit(audit, 'allowed', 'ok') };
@@ -47,7 +56,10 @@ export function findGrant(
        AND ((kind = 'serial' AND value = ?) OR (kind = 'lineage' AND value = ?)
          OR (kind = 'host' AND value IN (SELECT value FROM json_each(?))))
      ORDER BY CASE kind WHEN 'serial' THEN 1 WHEN 'lineage' THEN 2 ELSE 3 END, expires_at, id LIMIT 1`,
-    ...[now, serial, lineage.lineage, JSON.stringify(names)],
+    now,
+    serial,
+    lineage.lineage,
+    JSON.stringify(names),
   );
   return row?.id ?? null;
 }

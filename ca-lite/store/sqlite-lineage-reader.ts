@@ -181,7 +181,8 @@ export function readRevokedSerials(connection: Connection, after: bigint): Revok
   return connection
     .all<{ id: bigint; serial: Uint8Array; ca_id: bigint }>(
       'SELECT id, serial, ca_id FROM revoked_serials WHERE id > ? ORDER BY id LIMIT ?',
-      ...[after, BigInt(MAX_REVOCATION_ROWS)],
+      after,
+      BigInt(MAX_REVOCATION_ROWS),
     )
     .map(({ id, serial, ca_id: ca }) => ({ row: id, serial: decodeSerial(serial), ca }));
 }
@@ -190,7 +191,8 @@ export function readRevokedKeys(connection: Connection, after: bigint): RevokedK
   return connection
     .all<{ id: bigint; key_fingerprint: string }>(
       'SELECT id, key_fingerprint FROM revoked_keys WHERE id > ? ORDER BY id LIMIT ?',
-      ...[after, BigInt(MAX_REVOCATION_ROWS)],
+      after,
+      BigInt(MAX_REVOCATION_ROWS),
     )
     .map(({ id, key_fingerprint: keyFingerprint }) => ({ row: id, keyFingerprint }));
 }

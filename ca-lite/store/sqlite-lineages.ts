@@ -7,8 +7,7 @@
  */
 import { SSHPOP_CLOCK_TOLERANCE_SECONDS, SSHPOP_PROVISIONER } from '#protocol/renewal.ts';
 import { lineageNamed } from '../lineage/lineage-name.ts';
-import type { Presented, PresentedRefusal } from './lineage-decisions.ts';
-import type { LineageState } from './lineage-decisions.ts';
+import type { LineageState, Presented, PresentedRefusal } from './lineage-decisions.ts';
 import { isKeyRevoked, isSerialRevoked } from './sqlite-revocations.ts';
 import type { Transaction } from './sqlite-transaction.ts';
 import { decodeSerial, encodeSerial } from './sqlite-values.ts';
@@ -60,7 +59,8 @@ export function lineageToJoin(
   return connection.get<LineageRow>(
     `SELECT ${LINEAGE_COLUMNS} FROM lineages
      WHERE key_fingerprint = ? AND name = ? AND state <> 'revoked' ORDER BY id DESC LIMIT 1`,
-    ...[keyFingerprint, name],
+    keyFingerprint,
+    name,
   );
 }
 
@@ -73,7 +73,14 @@ export function beginLineage(
   connection.run(
     `INSERT INTO lineages (lineage, name, key_fingerprint, state, head, head_id, basis, created_at, changed_at)
      VALUES (?, ?, ?, 'active', ?, ?, ?, ?, ?) ON CONFLICT (lineage) DO NOTHING`,
-    ...[lineage, first.key_id, first.key_fingerprint, first.serial, first.id, first.serial, now, now],
+    lineage,
+    first.key_id,
+    first.key_fingerprint,
+    first.serial,
+    first.id,
+    first.serial,
+    now,
+    now,
   );
 }
 
@@ -145,7 +152,14 @@ function moveHead(transaction: Transaction, lineage: LineageRow, member: MemberR
   transaction.connection.run(
     `UPDATE lineages SET head = ?, head_id = ?, key_fingerprint = ?, seen_at = ?, seen_signed_at = ?, seen_from = ?,
        changed_at = ? WHERE id = ?`,
-    ...[member.serial, member.id, member.key_fingerprint, now, signedAt, requester, now, lineage.id],
+    member.serial,
+    member.id,
+    member.key_fingerprint,
+    now,
+    signedAt,
+    requester,
+    now,
+    lineage.id,
   );
   if (member.provisioner !== SSHPOP_PROVISIONER) {
     transaction.connection.run('UPDATE lineages SET basis = ? WHERE id = ?', member.serial, lineage.id);
@@ -179,7 +193,10 @@ function recordSighting(
   const seen = connection.run(
     `UPDATE sightings SET last_seen = max(last_seen, ?), times = times + 1
      WHERE lineage_id = ? AND serial = ? AND requester = ?`,
-    ...[now, lineage, serial, requester],
+    now,
+    lineage,
+    serial,
+    requester,
   );
   if (seen > 0n) return;
   const count = connection.get<{ count: bigint }>(

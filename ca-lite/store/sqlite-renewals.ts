@@ -84,8 +84,12 @@ function findSuccessor(
        AND (state = 'issued' AND ? < valid_after + (valid_before - valid_after) * 2 / 3
          OR state = 'intended' AND intended_at > ?)
      ORDER BY id DESC`,
-    ...[lineage.lineage, lineage.head_id, intent.keyFingerprint, encodeList(intent.principals)],
-    ...[now, now - MAX_SIGNING_SECONDS],
+    lineage.lineage,
+    lineage.head_id,
+    intent.keyFingerprint,
+    encodeList(intent.principals),
+    now,
+    now - MAX_SIGNING_SECONDS,
   );
   return rows.find(({ serial }) => !isSerialRevoked(transaction, serial));
 }
@@ -116,8 +120,14 @@ function writeReport(
        requester = excluded.requester, agent_version = excluded.agent_version,
        trusted_host_cas = excluded.trusted_host_cas, trusted_user_cas = excluded.trusted_user_cas,
        krl_number = excluded.krl_number`,
-    ...[id, head, presented.now, presented.requester, said.agentVersion],
-    ...[encodeList(said.trustedHostCas), encodeList(said.trustedUserCas), said.krlNumber],
+    id,
+    head,
+    presented.now,
+    presented.requester,
+    said.agentVersion,
+    encodeList(said.trustedHostCas),
+    encodeList(said.trustedUserCas),
+    said.krlNumber,
   );
 }
 
@@ -149,7 +159,10 @@ function rowsToRevoke({ connection }: Transaction, { id, lineage }: LineageRow, 
     .all<{ id: bigint }>(
       `SELECT id FROM certificates WHERE lineage = ? AND state <> 'abandoned' AND id <> ?
          AND (id > ? OR serial IN (SELECT serial FROM sightings WHERE lineage_id = ?))`,
-      ...[lineage, kept?.id ?? 0n, kept?.id ?? 0n, id],
+      lineage,
+      kept?.id ?? 0n,
+      kept?.id ?? 0n,
+      id,
     )
     .map((row) => row.id);
 }
@@ -158,7 +171,12 @@ function goOnWith({ connection }: Transaction, { id }: LineageRow, kept: MemberR
   connection.run(
     `UPDATE lineages SET state = 'active', head = ?, head_id = ?, key_fingerprint = ?, seen_at = ?, seen_signed_at = 0,
        changed_at = ? WHERE id = ?`,
-    ...[kept.serial, kept.id, kept.key_fingerprint, now, now, id],
+    kept.serial,
+    kept.id,
+    kept.key_fingerprint,
+    now,
+    now,
+    id,
   );
   connection.run('DELETE FROM sightings WHERE lineage_id = ?', id);
 }

@@ -83,7 +83,8 @@ function targetsOfSerial({ connection }: Transaction, serial: bigint): Targets |
   // Of the head, or of what is newer: its successors went to the holder of the same key.
   const newer = connection.all<FoundRow>(
     `SELECT id, lineage FROM certificates WHERE lineage = ? AND id >= ? AND state <> 'abandoned'`,
-    ...[found.lineage, found.id],
+    found.lineage,
+    found.id,
   );
   return { certificates: newer.map(({ id }) => id), lineages: found.id === head.head_id ? [found.lineage] : [] };
 }
@@ -100,7 +101,8 @@ function targetsOfName({ connection }: Transaction, type: 'host' | 'user', name:
   const found = connection.all<FoundRow & { valid_before: bigint }>(
     `SELECT c.id, c.lineage, c.valid_before FROM certificate_names n JOIN certificates c ON c.id = n.certificate_id
      WHERE n.name = ? AND c.type = ? AND c.state <> 'abandoned' AND ${names}`,
-    ...[name, type],
+    name,
+    type,
   );
   if (found.length === 0) return null;
   return {
@@ -112,7 +114,10 @@ function targetsOfName({ connection }: Transaction, type: 'host' | 'user', name:
 function revokeKey({ connection }: Transaction, keyFingerprint: string, mark: RevocationMark): bigint {
   return connection.run(
     `INSERT INTO revoked_keys (key_fingerprint, reason, revoked_at, revoked_by) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-    ...[keyFingerprint, mark.reason, mark.now, mark.revokedBy],
+    keyFingerprint,
+    mark.reason,
+    mark.now,
+    mark.revokedBy,
   );
 }
 
@@ -138,7 +143,11 @@ function revokeSerial(transaction: Transaction, serial: Uint8Array, blob: Uint8A
     transaction.connection.run(
       `INSERT INTO revoked_serials (serial, ca_id, reason, revoked_at, revoked_by) VALUES (?, ?, ?, ?, ?)
        ON CONFLICT DO NOTHING`,
-      ...[serial, ca, mark.reason, mark.now, mark.revokedBy],
+      serial,
+      ca,
+      mark.reason,
+      mark.now,
+      mark.revokedBy,
     ),
   );
 }

@@ -120,13 +120,6 @@ describe('renewal', () => {
     expect(back.principals).toEqual(['app.example.com', 'www.example.com']);
   });
 
-  test('tolerates a minute of skew, and the audience without /1.0 and with any port', async () => {
-    const { key, certificate } = await enrolled();
-    const aud = `https://${CA_NAME}:9443/ssh/renew#sshpop/sshpop`;
-    for (const skew of [-359n, 60n])
-      certificateIn(await renew(key, certificate, { now: ca.now + skew, claims: { aud } }));
-  });
-
   test('knows no certificate that is not on record byte by byte', async () => {
     const { key, certificate } = await enrolled();
     await using other = await ClockCa.make();
@@ -406,7 +399,7 @@ describe('rekey and revocation by the host itself', () => {
     const rekeyed = certificateIn(await rekey(key, certificate, next));
     certificateIn(await renew(key, certificate));
     await report(next, rekeyed);
-    certificateIn(await renew(next, rekeyed));
+    expect(decodeCertificate(certificateIn(await renew(next, rekeyed))).key).toEqual(next.publicKey);
   });
 
   test('an expired certificate gets no other key', async () => {

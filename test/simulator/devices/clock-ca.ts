@@ -60,8 +60,9 @@ export class ClockCa implements AsyncDisposable {
     this.now = now;
   }
 
-  static async make(settings: Settings = {}): Promise<ClockCa> {
-    const parent = await mkdtemp(join(place, 'countersign-clock-'));
+  /** @param within where its directory is made */
+  static async make(settings: Settings = {}, within = place): Promise<ClockCa> {
+    const parent = await mkdtemp(join(within, 'countersign-clock-'));
     const ca = new ClockCa(parent, BigInt(Math.floor(Date.now() / 1000)));
     await createQuickCa(ca.directory);
     await ca.set(settings);
