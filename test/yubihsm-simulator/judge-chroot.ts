@@ -3,9 +3,9 @@
  *
  * The shell of Debian 13 needs a newer C library than many development machines have, so `debootstrap` unpacks a minimal
  * Debian 13 with the packages `yubihsm-shell` (the command), `yubihsm-wrap` (makes wrapped objects off-line),
- * `yubihsm-pkcs11` (the vendor's PKCS#11 module) and `python3` (calls the vendor's library where the shell cannot) into a
- * cache directory that is in no repository. It needs root, the package `debootstrap`, and the Debian mirror; the first run
- * takes about a minute, later ones nothing.
+ * `yubihsm-pkcs11` (the vendor's PKCS#11 module), `python3` (calls the vendor's library where the shell cannot) and
+ * `libatomic1` (Node needs it, to load the module there) into a cache directory that is in no repository. It needs root,
+ * the package `debootstrap`, and the Debian mirror; the first run takes about a minute, later ones nothing.
  *
  * By hand: node test/yubihsm-simulator/judge-chroot.ts        prints the directory
  */
@@ -13,7 +13,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { join } from 'node:path';
 import { execa } from 'execa';
 
-const packages = ['yubihsm-shell', 'yubihsm-wrap', 'yubihsm-pkcs11', 'python3'];
+const packages = ['yubihsm-shell', 'yubihsm-wrap', 'yubihsm-pkcs11', 'python3', 'libatomic1'];
 const contents = `${packages.join(' ')}\n`;
 const defaultDirectory = join(import.meta.dirname, '../../node_modules/.cache/countersign/judge-trixie');
 const doneMark = '.judge-ready';
