@@ -11,7 +11,9 @@ export const errorStatuses = {
   'bad-request': 400,
   'not-found': 404,
   'method-not-allowed': 405,
+  'request-timeout': 408,
   'body-too-large': 413,
+  'headers-too-large': 431,
   // enrolment: policy
   'enrolment-disabled': 403,
   'name-not-allowed': 403,

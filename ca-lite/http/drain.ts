@@ -37,9 +37,16 @@ export class Drain {
   async stop(server: CaServer): Promise<void> {
     this.#stopping = true;
     const closed = server.close(); // takes no connections any more
-    if (this.#underway.size > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    await this.#idle();
     server.server.closeAllConnections();
     await closed;
+  }
+
+  async #idle(): Promise<void> {
+    if (this.#underway.size === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push(resolve);
+    await promise;
   }
 
   #forget(reply: FastifyReply): void {

@@ -8,5 +8,7 @@ export interface RequestOrigin {
 }
 
 export function originOf(request: FastifyRequest): RequestOrigin {
-  return { requester: request.ip.replace(/^::ffff:(?=\d+\.)/, ''), requestId: request.id };
+  // Not there any more when the client has hung up already, whatever the type says.
+  const address: string | undefined = request.ip;
+  return { requester: (address ?? 'gone').replace(/^::ffff:(?=\d+\.)/, ''), requestId: request.id };
 }

@@ -5,9 +5,11 @@
 import { randomUUID } from 'node:crypto';
 import type { SecureContextOptions } from 'node:tls';
 import swagger from '@fastify/swagger';
+import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
 import fastify, { type FastifyRequest, LogController } from 'fastify';
 import { ApiErrorBody, isApiErrorCode } from '#protocol/api-error.ts';
 import { version } from '#protocol/version.ts';
+import { answerBrokenRequest, refusePath } from './broken-request.ts';
 import type { CaContext } from './context.ts';
 import { Drain } from './drain.ts';
 import { sendFailure, sendRefusal, tooManyRefusals, unknownRoute, wrongMethod } from './failure.ts';
@@ -51,6 +53,8 @@ export async function createServer(
     keepAliveTimeout: KEEP_ALIVE_MS,
     return503OnClosing: false, // the drain says it in the words of this API
     genReqId: requestIdOf,
+    clientErrorHandler: answerBrokenRequest,
+    frameworkErrors: refusePath,
     ajv: { customOptions: { coerceTypes: 'array', removeAdditional: false, useDefaults: false } },
   }) as unknown as CaServer;
   server.server.maxConnections = MAX_CONNECTIONS;
@@ -77,6 +81,8 @@ function routesOf(context: CaContext): (server: CaServer) => Promise<void> {
     server.addHook('onRoute', (route) => {
       const schema = route.schema ?? {};
       route.schema = { ...schema, response: { ...(schema.response as object), default: ApiErrorBody } };
+      // Queries are texts and have to be converted; a body is what it is, and null (what a Go client sends for unset) is not "".
+      if (schema.body !== undefined) route.validatorCompiler = TypeBoxValidatorCompiler;
     });
     informationRoutes(server, context);
     sshTrustRoutes(server, context);

@@ -45,7 +45,7 @@ const keysTried: string[] = [];
 
 beforeAll(async () => {
   const within = await mkdtemp(join(tmpdir(), 'countersign-crash-'));
-  stack.defer(async () => await rm(within, { recursive: true, force: true }));
+  stack.defer(async () => rm(within, { recursive: true, force: true }));
   const key = newHostKey('ed25519');
   hostKey = hostKeyPair(parseSoftwareKey(Buffer.from(key.getPrivatePEM())).privateKey);
   const sshd = stack.use(
@@ -65,7 +65,7 @@ beforeAll(async () => {
   administrator = stack.use(await openSqliteStore({ path, role: 'administrator' }));
   tokenKey = await loadTokenKey(await readSecret(layout, 'token', Buffer.from(PASSPHRASE)));
 });
-afterAll(async () => await stack.disposeAsync());
+afterAll(async () => stack.disposeAsync());
 
 test(`what was acknowledged survives ${ROUNDS} times kill -9 (seed ${SEED})`, async () => {
   for (let round = 0; round < ROUNDS; round += 1) await workUntilKilled(round);
@@ -112,7 +112,7 @@ async function workUntilKilled(round: number): Promise<void> {
     ...Array.from({ length: HOST_CLIENTS }, (_, i) => enrolHosts(round * HOST_CLIENTS + i)),
   ];
   const wanted = acknowledged.length + Math.floor(random() * 25);
-  const working = clients.map(async (work) => await work(running, killed.signal));
+  const working = clients.map(async (work) => work(running, killed.signal));
   while (acknowledged.length < wanted) await Promise.race([sleep(2), ...working]);
   await sleep(random() * 20);
   running.process.signal('SIGKILL');
@@ -162,7 +162,7 @@ async function newToken(): Promise<string> {
     audit: { time: now, action: 'token-make', subject },
   });
   expect(decision.accepted).toBe(true);
-  return await tokenKey.sign(claims);
+  return tokenKey.sign(claims);
 }
 
 /** `h-A-B.lab.example` is at 127.78.A.B. */

@@ -21,7 +21,7 @@ let client: EnrolmentClient;
 
 beforeAll(async () => {
   const within = await mkdtemp(join(tmpdir(), 'countersign-full-'));
-  stack.defer(async () => await rm(within, { recursive: true, force: true }));
+  stack.defer(async () => rm(within, { recursive: true, force: true }));
   const original = await makeCa({ within, quick: true });
   const disk = join(within, 'disk');
   await mkdir(disk);
@@ -45,7 +45,7 @@ beforeAll(async () => {
   ca = onDisk.as({ wrap: (argv) => [...enter, ...argv] as unknown as Program });
   client = stack.use(new EnrolmentClient({ url: running.url, rootPem: await original.rootPem() }));
 });
-afterAll(async () => await stack.disposeAsync());
+afterAll(async () => stack.disposeAsync());
 
 const newKey = () => hostKeyPair(generateKeyPairSync('ed25519').privateKey);
 

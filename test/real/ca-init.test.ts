@@ -19,7 +19,7 @@ beforeAll(async () => {
   passphraseFile = join(scratch, 'passphrase');
   await writeFile(passphraseFile, `${PASSPHRASE}\n`);
 });
-afterAll(async () => await rm(scratch, { recursive: true, force: true }));
+afterAll(async () => rm(scratch, { recursive: true, force: true }));
 
 const needed = ['--name', 'Example', '--dns', 'ca.example.internal'];
 
@@ -29,7 +29,7 @@ function commandLine(directory: string, options: readonly string[]): string[] {
 
 async function init(directory: string, options: readonly string[] = needed): Promise<Finished> {
   const [file = '', ...args] = commandLine(directory, options);
-  return await execa(file, args, { reject: false, stdin: 'ignore', timeout: 120_000 });
+  return execa(file, args, { reject: false, stdin: 'ignore', timeout: 120_000 });
 }
 
 /** Every file below a directory and a digest of what is in it. */
@@ -68,7 +68,7 @@ describe('a new CA', () => {
       const file = layout.secret(name);
       expect(await modeOf(file)).toBe('600');
       const open = async (passphrase: string) =>
-        await execa('ssh-keygen', ['-y', '-P', passphrase, '-f', file], { reject: false, stdin: 'ignore' });
+        execa('ssh-keygen', ['-y', '-P', passphrase, '-f', file], { reject: false, stdin: 'ignore' });
       expect((await open(PASSPHRASE)).exitCode).toBe(0);
       expect((await open('')).exitCode).not.toBe(0);
     }

@@ -25,13 +25,13 @@ let copies = 0;
 
 beforeAll(async () => {
   within = await mkdtemp(join(tmpdir(), 'countersign-serve-'));
-  stack.defer(async () => await rm(within, { recursive: true, force: true }));
+  stack.defer(async () => rm(within, { recursive: true, force: true }));
   original = await makeCa({ within, quick: true });
 });
-afterAll(async () => await stack.disposeAsync());
+afterAll(async () => stack.disposeAsync());
 
 async function copy(settings = {}): Promise<TestCa> {
-  return await original.copy(join(within, `copy-${(copies += 1)}`), settings);
+  return original.copy(join(within, `copy-${(copies += 1)}`), settings);
 }
 
 async function clientOf({ ca, url }: RunningCa): Promise<EnrolmentClient> {
@@ -69,10 +69,10 @@ describe('does not start', () => {
 
   test('without a key, and with a damaged one', async () => {
     const ca = await copy();
-    const { secret } = caLayout(ca.directory);
-    await truncate(secret('token'), 100);
+    const file = caLayout(ca.directory).secret('token');
+    await truncate(file, 100);
     await expectNoStart(ca.startServing(), /token\.key is not a private key.*backup/);
-    await rm(secret('token'));
+    await rm(file);
     await expectNoStart(ca.startServing(), /token\.key cannot be read/);
   });
 
@@ -223,14 +223,14 @@ describe('stops', () => {
     running.process.signal(signal);
     expect((await inFlight).json?.code).toBe('dial-back-too-slow');
     expect(await running.process.ended).toEqual({ code: 0, signal: null });
-    await expect(other.request('GET', '/health')).rejects.toThrow();
+    await expect(other.request('GET', '/health')).rejects.toBeInstanceOf(Error);
   });
 
   test('and nothing is half written: each token in flight is either redeemed and answered, or as good as before', async () => {
     const ca = await copy();
     const running = await ca.serve();
     await using client = await clientOf(running);
-    const tokens = await Promise.all(Array.from({ length: 4 }, async () => await ca.token('--user', 'alice')));
+    const tokens = await Promise.all(Array.from({ length: 4 }, async () => ca.token('--user', 'alice')));
     const keys = tokens.map(() => hostKeyPair(generateKeyPairSync('ed25519').privateKey));
     const requests = tokens.map(async (token, i) => {
       const answer = await client.sign(token, keys[i]?.blob ?? new Uint8Array()).catch(() => undefined);

@@ -1,13 +1,14 @@
 /** Step 2 under attack: DNS that says something else, servers that are not the host, policy. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { startDnsServer, addressRecords } from '#test/simulator/dns/dns-server.ts';
 import type { RunningCa } from '#test/support/ca.ts';
-import { type Claim, type EnrolmentClient, bodyOf, prove } from '#test/support/enrolment-client.ts';
+import { type Claim, EnrolmentClient, bodyOf, prove } from '#test/support/enrolment-client.ts';
 import { type Behaviour, startLabServer } from '#test/support/lab-server.ts';
 import { startLabSshd } from '#test/support/lab-sshd.ts';
-import { promised } from './promises.ts';
+import { holds } from './promises.ts';
 import { type HonestHost, type Stage, expectRefused, openStage } from './stage.ts';
 
 let stage: Stage;
@@ -18,7 +19,7 @@ beforeAll(async () => {
   stage = await openStage({ settings: { dial_back: { timeout: '3s' }, dns: { timeout: '2s' } } });
   victim = await stage.addHost('victim');
 });
-afterAll(async () => await stage?.[Symbol.asyncDispose]());
+afterAll(async () => stage?.[Symbol.asyncDispose]());
 
 /** An attacker's server on a machine of its own, under a name of its own. */
 async function addServer(label: string, behaviour: Behaviour) {
@@ -30,35 +31,35 @@ async function addServer(label: string, behaviour: Behaviour) {
 }
 
 async function privateKeyOf({ sshd, machine }: HonestHost): Promise<string> {
-  return await readFile(join(machine.ssh.outside, sshd.keyNames[0] ?? ''), 'utf8');
+  return readFile(join(machine.ssh.outside, sshd.keyNames[0] ?? ''), 'utf8');
 }
 
 const challenge =
   (claim: Claim, client: EnrolmentClient = stage.client) =>
   async () =>
-    await client.challenge(claim);
+    client.challenge(claim);
 
 describe('DNS', () => {
-  test(promised('name-elsewhere'), async () => {
+  holds('name-elsewhere', async () => {
     const attacker = await stage.addHost('attacker');
     await expectRefused(stage, 'name-address-mismatch', challenge({ ...attacker.claim, names: [victim.name] }));
     const both = { ...attacker.claim, names: [attacker.name, victim.name] };
     await expectRefused(stage, 'name-address-mismatch', challenge(both));
   });
 
-  test(promised('name-unknown'), async () => {
+  holds('name-unknown', async () => {
     const claim = { ...victim.claim, names: ['nobody.lab.example'] };
     await expectRefused(stage, 'name-not-found', challenge(claim));
   });
 
-  test(promised('name-incomplete'), async () => {
+  holds('name-incomplete', async () => {
     const host = await stage.addHost('half', { addresses: 2 });
     const [first = ''] = host.machine.addresses;
     await expectRefused(stage, 'name-address-mismatch', challenge({ ...host.claim, addresses: [first] }));
     expect((await stage.client.challenge(host.claim)).status).toBe(200);
   });
 
-  test(promised('name-alias'), async () => {
+  holds('name-alias', async () => {
     const [address = ''] = victim.machine.addresses;
     const other = await stage.addHost('elsewhere');
     await stage.setNames({ 'alias.lab.example': { alias: victim.name } });
@@ -68,7 +69,7 @@ describe('DNS', () => {
     await expectRefused(stage, 'name-address-mismatch', challenge(more));
   });
 
-  test(promised('dns-silent'), async () => {
+  holds('dns-silent', async () => {
     await using silent = await startDnsServer(() => undefined, { host: stage.lab.clientAddress });
     const ca = await stage.serveCopy('silent', { dns: { servers: [silent.address], timeout: '1s' } });
     await using store = await ca.ca.openStore();
@@ -78,7 +79,7 @@ describe('DNS', () => {
     expect(silent.queries.length).toBeGreaterThan(0);
   });
 
-  test(promised('dns-changes'), async () => {
+  holds('dns-changes', async () => {
     // Whoever runs the zone answers the check with a host of theirs, and everything later with the victim.
     const mine = await stage.addHost('rebinder');
     const trap = await addServer('trap', { kind: 'silent' });
@@ -103,7 +104,7 @@ describe('DNS', () => {
 });
 
 describe('dial-back', () => {
-  test(promised('second-address-other-key'), async () => {
+  holds('second-address-other-key', async () => {
     const [first, second] = [await stage.addHost('twin-a'), await stage.addHost('twin-b')];
     const addresses = [...first.machine.addresses, ...second.machine.addresses];
     await stage.setNames({ 'twin.lab.example': addresses });
@@ -116,50 +117,63 @@ describe('dial-back', () => {
     expect((await stage.client.challenge(claim)).status).toBe(200);
   });
 
-  test(promised('shown-not-owned'), async () => {
+  holds('shown-not-owned', async () => {
     const other = await stage.addHost('forger-key');
     const [shown, owned] = [await privateKeyOf(victim), await privateKeyOf(other)];
     const { claim } = await addServer('forger', { kind: 'forges', shown, owned });
     await expectRefused(stage, 'dial-back-signature-invalid', challenge(claim));
   });
 
-  test(promised('key-not-served'), async () => {
+  holds('key-not-served', async () => {
     const other = await stage.addHost('other-key');
     const claim = { ...victim.claim, fingerprint: other.key.fingerprint };
     await expectRefused(stage, 'dial-back-key-not-found', challenge(claim));
   });
 
-  test(promised('key-replaced'), async () => {
+  holds('key-replaced', async () => {
     const keyed = await stage.addHost('changing-key');
     const keys = [await privateKeyOf(keyed), await privateKeyOf(victim)];
     const { name, machine } = await addServer('changing', { kind: 'changes', keys });
     const answer = bodyOf(await stage.client.challenge(stage.claimOf(name, machine.addresses, keyed.key)));
     const proof = prove(answer, keyed.key);
-    await expectRefused(stage, 'dial-back-key-not-found', async () => await stage.client.token(answer, proof));
+    await expectRefused(stage, 'dial-back-key-not-found', async () => stage.client.token(answer, proof));
   });
 
-  test(promised('nothing-there'), async () => {
+  holds('nothing-there', async () => {
     const machine = await stage.lab.addMachine('empty');
     await stage.setNames({ 'empty.lab.example': machine.addresses });
     const claim = stage.claimOf('empty.lab.example', machine.addresses, victim.key);
     await expectRefused(stage, 'dial-back-unreachable', challenge(claim));
   });
 
-  test(promised('not-ssh'), async () => {
+  holds('not-ssh', async () => {
     const { claim } = await addServer('web', { kind: 'speaksHttp' });
     const answer = await expectRefused(stage, 'dial-back-not-ssh', challenge(claim));
     expect(answer.text).not.toMatch(/HTTP|html/);
     expect(stage.ca.process.stderr()).not.toMatch(/HTTP\/1|html/);
   });
 
-  test(promised('tarpit'), async () => {
+  holds('tarpit', async () => {
     const text = 'SSH-2.0-OpenSSH_9.2p1 and so on, byte by byte, for as long as anybody listens';
     const { claim, server } = await addServer('tarpit', { kind: 'tarpit', periodMilliseconds: 1000, text });
     await expectRefused(stage, 'dial-back-too-slow', challenge(claim));
     expect(server.accepted()).toBe(1);
   });
 
-  test(promised('flood'), async () => {
+  holds('hang-up', async () => {
+    const { claim, server } = await addServer('patient', { kind: 'silent' });
+    const head = await stage.store.auditHead();
+    {
+      await using impatient = new EnrolmentClient({ url: stage.ca.url, rootPem: await stage.ca.ca.rootPem() });
+      impatient.challenge(claim).catch(() => {});
+      await server.process.until(() => server.accepted() === 1);
+    }
+    let [entry] = await stage.auditSince(head.count);
+    for (; entry === undefined; [entry] = await stage.auditSince(head.count)) await sleep(10);
+    expect(entry).toMatchObject({ outcome: 'refused', code: 'stopping' });
+  });
+
+  holds('flood', async () => {
     for (const kind of ['floodsBannerLines', 'floodsKexinit'] as const) {
       const { claim } = await addServer(`flood-${kind.toLowerCase()}`, { kind });
       await expectRefused(stage, 'dial-back-too-much-data', challenge(claim));
@@ -181,30 +195,30 @@ describe('policy', () => {
     asked = { store: stage.use(await strict.ca.openStore()) };
   });
 
-  test(promised('policy-closed'), async () => {
+  holds('policy-closed', async () => {
     const ca = await stage.serveCopy('closed', { enrolment: { names: [], addresses: [] } });
     await using store = await ca.ca.openStore();
     const theirs = await stage.clientOf({ ca });
     await expectRefused({ store }, 'enrolment-disabled', challenge(victim.claim, theirs));
   });
 
-  test(promised('policy-names'), async () => {
+  holds('policy-names', async () => {
     for (const name of ['victim.example', 'lab.example', 'a.b.lab.example', 'victimlab.example']) {
       await expectRefused(asked, 'name-not-allowed', challenge({ ...victim.claim, names: [name] }, client));
     }
   });
 
-  test(promised('policy-addresses'), async () => {
+  holds('policy-addresses', async () => {
     const claim = { ...victim.claim, addresses: ['8.8.8.8'] };
     await expectRefused(stage, 'address-not-allowed', challenge(claim));
     await expectRefused(stage, 'address-not-allowed', challenge({ ...claim, addresses: ['2a00::1'] }));
   });
 
-  test(promised('policy-ports'), async () => {
+  holds('policy-ports', async () => {
     await expectRefused(stage, 'port-not-allowed', challenge({ ...victim.claim, port: 25 }));
   });
 
-  test(promised('forbidden-addresses'), async () => {
+  holds('forbidden-addresses', async () => {
     const loopback = ['127.0.0.1', '127.77.1.1', '::1', '::ffff:127.0.0.1'];
     const linkLocal = ['169.254.1.1', 'fe80::1'];
     const metadata = ['169.254.169.254', '100.100.100.200', '168.63.129.16', 'fd00:ec2::254', '::ffff:169.254.169.254'];
@@ -214,7 +228,7 @@ describe('policy', () => {
     }
   });
 
-  test(promised('own-address'), async () => {
+  holds('own-address', async () => {
     const ca = await stage.serveCopy('own', {
       enrolment: { insecure_allow_loopback: false, addresses: ['0.0.0.0/0'], own_addresses: ['10.9.9.9'] },
     });
@@ -227,7 +241,7 @@ describe('policy', () => {
     }
   });
 
-  test(promised('policy-keys'), async () => {
+  holds('policy-keys', async () => {
     const ca = await stage.serveCopy('keys', { certificates: { key_types: ['ssh-rsa'], min_rsa_bits: 4096 } });
     await using store = await ca.ca.openStore();
     const theirs = await stage.clientOf({ ca });
@@ -235,7 +249,7 @@ describe('policy', () => {
     for (const { claim, key } of [victim, small]) {
       const answer = bodyOf(await theirs.challenge(claim));
       const { token } = bodyOf(await theirs.token(answer, prove(answer, key)));
-      await expectRefused({ store }, 'key-not-allowed', async () => await theirs.sign(token, key.blob));
+      await expectRefused({ store }, 'key-not-allowed', async () => theirs.sign(token, key.blob));
     }
   });
 });

@@ -11,7 +11,7 @@ import {
   prove,
 } from '#test/support/enrolment-client.ts';
 import { startLabSshd } from '#test/support/lab-sshd.ts';
-import { promised } from './promises.ts';
+import { holds } from './promises.ts';
 import { type HonestHost, type Stage, expectRefused, keyOf, openStage } from './stage.ts';
 
 let stage: Stage;
@@ -19,7 +19,7 @@ let stage: Stage;
 beforeAll(async () => {
   stage = await openStage();
 });
-afterAll(async () => await stage?.[Symbol.asyncDispose]());
+afterAll(async () => stage?.[Symbol.asyncDispose]());
 
 interface Enrolling {
   readonly claim: Claim;
@@ -38,7 +38,7 @@ async function enrol({ client }: Stage, { claim, key, voucher }: Enrolling): Pro
 async function expectNoToken(code: ApiErrorCode, { claim, key, voucher }: Enrolling): Promise<void> {
   const challenge = bodyOf(await stage.client.challenge(claim));
   const vouched = voucher === undefined ? undefined : prove(challenge, voucher);
-  await expectRefused(stage, code, async () => await stage.client.token(challenge, prove(challenge, key), vouched));
+  await expectRefused(stage, code, async () => stage.client.token(challenge, prove(challenge, key), vouched));
 }
 
 async function statesOf(name: string): Promise<string[]> {
@@ -46,7 +46,7 @@ async function statesOf(name: string): Promise<string[]> {
   return listed.map(({ state }) => state);
 }
 
-test(promised('first-use'), async () => {
+holds('first-use', async () => {
   const host = await stage.addHost('web1');
   await enrol(stage, host);
   await expectNoToken('already-enrolled', host);
@@ -57,7 +57,7 @@ test(promised('first-use'), async () => {
   expect((await stage.ca.ca.attempt('hosts', 'clear', 'nobody.lab.example')).exitCode).toBe(1);
 });
 
-test(promised('name-taken'), async () => {
+holds('name-taken', async () => {
   const old = await stage.addHost('db1');
   await enrol(stage, old);
   await old.sshd[Symbol.asyncDispose]();
@@ -71,10 +71,10 @@ test('a token that was given before another host enrolled the name is not honour
   const host = await stage.addHost('race');
   const [first, second] = await Promise.all([tokenFor(host, stage.client), tokenFor(host, stage.client)]);
   expect((await stage.client.sign(first, host.key.blob)).status).toBe(201);
-  await expectRefused(stage, 'already-enrolled', async () => await stage.client.sign(second, host.key.blob));
+  await expectRefused(stage, 'already-enrolled', async () => stage.client.sign(second, host.key.blob));
 });
 
-test(promised('further-keys'), async () => {
+holds('further-keys', async () => {
   const host = await stage.addHost('git1', { keys: ['ed25519', 'ecdsa', 'rsa'] });
   const [ecdsa, rsa] = [keyOf(host.sshd, 1), keyOf(host.sshd, 2)];
   const stranger = hostKeyPair(generateKeyPairSync('ed25519').privateKey);
@@ -88,12 +88,11 @@ test(promised('further-keys'), async () => {
   expect(await statesOf(host.name)).toEqual(['enrolled', 'enrolled', 'enrolled']);
 
   const challenge = bodyOf(await stage.client.challenge(further(rsa).claim));
-  const useless = async () =>
-    await stage.client.token(challenge, prove(challenge, rsa), prove(challenge, host.key, 'file'));
+  const useless = async () => stage.client.token(challenge, prove(challenge, rsa), prove(challenge, host.key, 'file'));
   await expectRefused(stage, 'voucher-invalid', useless);
 });
 
-test(promised('all-key-types'), async () => {
+holds('all-key-types', async () => {
   for (const kind of ['ed25519', 'ecdsa', 'rsa'] as const) {
     const host = await stage.addHost(`only-${kind}`, { keys: [kind] });
     const result = await stage.client.enrol(host.claim, host.key);

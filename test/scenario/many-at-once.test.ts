@@ -1,9 +1,9 @@
 /** One requester asks for all it can get: what the CA does for it is bounded, and others are served meanwhile. */
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect } from 'vitest';
 import { startDnsServer, addressRecords } from '#test/simulator/dns/dns-server.ts';
 import type { Answer } from '#test/support/enrolment-client.ts';
 import { startLabServer } from '#test/support/lab-server.ts';
-import { promised } from './promises.ts';
+import { holds } from './promises.ts';
 import { type HonestHost, type Stage, openStage } from './stage.ts';
 
 const REQUESTS = 200;
@@ -19,7 +19,7 @@ beforeAll(async () => {
   stage = await openStage({ settings: { dial_back: limits } });
   hosts = [await stage.addHost('web1'), await stage.addHost('web2')];
 });
-afterAll(async () => await stage?.[Symbol.asyncDispose]());
+afterAll(async () => stage?.[Symbol.asyncDispose]());
 
 function countCodes(answers: readonly Answer[]): Record<string, number> {
   const codes: Record<string, number> = {};
@@ -30,7 +30,7 @@ function countCodes(answers: readonly Answer[]): Record<string, number> {
   return codes;
 }
 
-test(promised('many-at-once'), async () => {
+holds('many-at-once', async () => {
   const [host] = hosts;
   if (host === undefined) return expect.unreachable();
   const machine = await stage.lab.addMachine('silent');
@@ -40,7 +40,7 @@ test(promised('many-at-once'), async () => {
   const claim = stage.claimOf('silent.lab.example', machine.addresses, host.key);
   const head = await stage.store.auditHead();
 
-  const all = Promise.all(Array.from({ length: REQUESTS }, async () => await greedy.challenge(claim)));
+  const all = Promise.all(Array.from({ length: REQUESTS }, async () => greedy.challenge(claim)));
   const result = await stage.client.enrol(host.claim, host.key);
   if ('refused' in result) expect.unreachable(result.refused.text);
 
@@ -56,7 +56,7 @@ test(promised('many-at-once'), async () => {
   expect(new Set(audited.map(({ subject }) => subject.requester))).toEqual(new Set([stage.lab.otherClients[0]]));
 });
 
-test(promised('slow-names-at-once'), async () => {
+holds('slow-names-at-once', async () => {
   const [, host] = hosts;
   if (host === undefined) return expect.unreachable();
   await using dns = await startDnsServer(
@@ -71,9 +71,7 @@ test(promised('slow-names-at-once'), async () => {
   const honest = await stage.clientOf({ ca });
   const names = Array.from({ length: 8 }, (_, i) => `slow${i}.lab.example`);
 
-  const all = Promise.all(
-    Array.from({ length: REQUESTS }, async () => await greedy.challenge({ ...host.claim, names })),
-  );
+  const all = Promise.all(Array.from({ length: REQUESTS }, async () => greedy.challenge({ ...host.claim, names })));
   const result = await honest.enrol(host.claim, host.key);
   if ('refused' in result) expect.unreachable(result.refused.text);
 

@@ -11,9 +11,9 @@ const texts = new Map(
   ),
 );
 
-/** As the title of a test, and nowhere else. */
+/** As a test of its own, not in a comment. */
 function citedIn(text: string): string[] {
-  return [...text.matchAll(/\btest(?:\.for\([^)]*\))?\(\s*promised\('([a-z0-9-]+)'\)/g)].map((match) => match[1] ?? '');
+  return [...text.matchAll(/^ *holds\(\s*'([a-z0-9-]+)'/gm)].map((match) => match[1] ?? '');
 }
 
 describe('promises', () => {
@@ -31,8 +31,8 @@ describe('promises', () => {
   });
 
   test('the gate sees a citation, and the lack of one', () => {
-    expect(citedIn(`test(promised('tarpit'), async () => {});`)).toEqual(['tarpit']);
-    expect(citedIn(`test(\n  promised('tarpit'), run)`)).toEqual(['tarpit']);
-    expect(citedIn(`test('tarpit', () => {}); // promised('flood')`)).toEqual([]);
+    expect(citedIn(`holds('tarpit', async () => {});`)).toEqual(['tarpit']);
+    expect(citedIn(`  holds(\n    'tarpit',\n    run)`)).toEqual(['tarpit']);
+    expect(citedIn(`// holds('tarpit', run)\n test('flood')`)).toEqual([]);
   });
 });

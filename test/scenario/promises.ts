@@ -1,7 +1,9 @@
 /**
- * What the enrolment of a host promises, as data: docs/enrolment-protocol.md says it in prose, `promised()` puts it into the title of
- * a test, and `promises.test.ts` fails for a promise that no test cites.
+ * What the enrolment of a host promises, as data: docs/enrolment-protocol.md says it in prose, `holds()` is the test of one, and
+ * `promises.test.ts` fails for a promise that has none.
  */
+import { expect, test } from 'vitest';
+
 export const promises = {
   // the journey
   'three-hosts': 'three hosts enrol, and ssh with one @cert-authority line connects to each without a question',
@@ -29,6 +31,8 @@ export const promises = {
   'not-ssh': 'a server that is no SSH server is refused, and nothing it said comes back',
   tarpit: 'a server that sends one byte a second is given up in time',
   flood: 'a server that floods is given up after a bounded number of bytes',
+
+  'hang-up': 'a client that hangs up ends the dial-back that was made for it',
 
   // challenge and proof
   'proof-other-key': 'a proof by another key is refused, whichever key it names',
@@ -68,7 +72,10 @@ export const promises = {
 
 export type PromiseId = keyof typeof promises;
 
-/** The title of a test that holds the CA to a promise. */
-export function promised(id: PromiseId): string {
-  return `${id}: ${promises[id]}`;
+/** A test that holds the CA to a promise. */
+export function holds(id: PromiseId, run: () => Promise<void>): void {
+  test(`${id}: ${promises[id]}`, async () => {
+    await run();
+    expect(expect.getState().assertionCalls).toBeGreaterThan(0); // what asserts nothing shows nothing
+  });
 }

@@ -86,7 +86,7 @@ export class Stage implements AsyncDisposable {
 
   /** Audit entries since a moment that `auditHead` told, oldest first. */
   async auditSince(sequence: bigint): Promise<readonly AuditEntry[]> {
-    return await this.store.auditFrom(sequence + 1n, 1000);
+    return this.store.auditFrom(sequence + 1n, 1000);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -50,12 +50,12 @@ export const CA_NAME = 'ca.lab.example';
 export const PASSPHRASE = 'of the tests';
 
 export async function makeCa(options: CaOptions): Promise<TestCa> {
-  const { within, machine, port = 0, settings = [], initOptions = defaultInit, program = caProgram() } = options;
+  const { within, machine, port = 0, settings = [], initOptions = allowed.flat(), program = caProgram() } = options;
   await mkdir(within, { recursive: true });
   const passphraseFile = join(within, 'passphrase');
   await writeFile(passphraseFile, `${PASSPHRASE}\n`, { mode: 0o600 });
   const address = machine?.addresses[0] ?? '127.0.0.1';
-  const wrap = machine?.command ?? ((argv: readonly string[]) => argv as unknown as Program);
+  const wrap = (argv: readonly string[]): Program => machine?.command(argv) ?? (argv as unknown as Program);
   const ca = new TestCa({ directory: join(within, 'ca'), passphraseFile, address, program, wrap });
   const names = ['--dns', CA_NAME, '--dns', address, '--address', `${address}:${port}`];
   await ca.run('init', '--name', 'Laboratory', ...names, '--passphrase-file', passphraseFile, ...initOptions);
@@ -64,11 +64,11 @@ export async function makeCa(options: CaOptions): Promise<TestCa> {
   return ca;
 }
 
-const defaultInit = [
-  ...['--allow-name', '**.lab.example'],
-  ...['--allow-address', '10.77.0.0/16'],
-  ...['--allow-address', 'fd77::/16'],
-  ...['--allow-user', 'alice'],
+const allowed = [
+  ['--allow-name', '**.lab.example'],
+  ['--allow-address', '10.77.0.0/16'],
+  ['--allow-address', 'fd77::/16'],
+  ['--allow-user', 'alice'],
 ];
 
 interface TestCaParts {
