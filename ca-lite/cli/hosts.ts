@@ -54,6 +54,6 @@ export async function clearHost(name: string, _options: object, command: Command
     throw new CommandError(`No host is enrolled as ${name}. List them with: countersign-ca hosts --dir ${dir}`);
   if (json === true) return printJson({ cleared: name });
   process.stdout.write(
-    `${name} may enrol anew, with any key. Certificates that it has stay valid until they expire.\n`,
+    `${name} may enrol anew, with any key. Certificates that it has stay valid until they expire, and renew no more.\n`,
   );
 }
