@@ -25,6 +25,10 @@ export interface RemoveOptions extends PlaceOptions {
   readonly force?: boolean;
 }
 
+export interface RenewOptions extends PlaceOptions {
+  readonly force?: boolean;
+}
+
 const enrollDetails = `
 What happens, in this order:
   1. Asks sshd itself (sshd -T) for its host keys, addresses and ports, and checks that it answers with these keys.
@@ -43,6 +47,13 @@ Puts every file back as it was before the first enrolment, byte for byte, checks
 answers. Certificates that the CA made stay valid until they expire; the CA keeps its record of this host. Files that somebody
 changed since stop the removal, unless --force is given, which discards those changes.`;
 
+const renewDetails = `
+Looks at every certificate of this host: one that is due (two thirds of its lifetime are over) is renewed with the host key, installed
+and served as at enrolment, and reported to the CA. What an earlier run left unfinished is ended. When nothing is due, nothing is
+changed, and the exit status is 0. A failure is remembered, and asked again after a pause only; --force does not wait.
+
+An expired certificate renews when an administrator gave leave: the refusal names the command.`;
+
 export function registerHost(program: Command): void {
   const host = program
     .command('host')
@@ -50,6 +61,7 @@ export function registerHost(program: Command): void {
     .description('Host certificates for the sshd of this machine.')
     .helpCommand(false);
   registerEnroll(host);
+  registerRenew(host);
   registerStatus(host);
   registerRemove(host);
 }
@@ -72,6 +84,20 @@ function registerEnroll(host: Command): void {
     .action(async (options: EnrollOptions) => {
       const { runEnroll } = await import('./enroll-run.ts');
       await runEnroll(options);
+    });
+}
+
+function registerRenew(host: Command): void {
+  const command = host
+    .command('renew')
+    .summary('renew the certificates that are due')
+    .description('Renew the certificates that are due, once.')
+    .option('--force', 'renew all of them now');
+  withPlaces(command)
+    .addHelpText('after', renewDetails)
+    .action(async (options: RenewOptions) => {
+      const { runRenew } = await import('./renew-run.ts');
+      await runRenew(options);
     });
 }
 

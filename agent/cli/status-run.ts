@@ -44,14 +44,21 @@ const faultWords: Readonly<Record<KeyFault, string>> = {
 
 function format(report: Report): string {
   const { authority, status, interrupted } = report;
-  if (status === undefined) return `Not enrolled. The trusted CA is ${authority.url}\nNext: countersign host enroll\n`;
+  const remark = interrupted
+    ? ['interrupted an earlier run was stopped in the middle: countersign host enroll ends it']
+    : [];
+  if (status === undefined) {
+    return [`Not enrolled. The trusted CA is ${authority.url}`, ...remark, 'Next: countersign host enroll', ''].join(
+      '\n',
+    );
+  }
   const lines = [
     `CA         ${authority.url}`,
     `drop-in    ${status.record.dropIn.path}`,
     `user CA    ${status.record.userTrust ?? 'not installed by us'}`,
     ...status.keys.flatMap(formatKey),
     ...status.changedFiles.map((path) => `changed    ${path} is not as we wrote it`),
-    ...(interrupted ? ['interrupted an earlier run was stopped in the middle: countersign host enroll ends it'] : []),
+    ...remark,
   ];
   return `${lines.join('\n')}\n`;
 }

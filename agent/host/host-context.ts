@@ -3,6 +3,7 @@ import { lstat, readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemErrorCode, systemErrorReason } from '../failure.ts';
 import { HostError } from './host-error.ts';
+import { type RecordedSshd, readHostRecord } from './host-record.ts';
 import type { ExistingFile } from './install-plan.ts';
 import { type ConfigText, decodeConfig } from './sshd-config-text.ts';
 import { type SshdPlaces, type SshdProgram, findSshd } from './sshd-program.ts';
@@ -14,6 +15,8 @@ export interface HostContext {
   readonly settings: SshdSettings;
   /** Value of `--reload`. */
   readonly reload: string | undefined;
+  /** For the record of an enrolment. */
+  readonly recorded: RecordedSshd;
 }
 
 export interface HostPlaces extends SshdPlaces {
@@ -21,10 +24,37 @@ export interface HostPlaces extends SshdPlaces {
   readonly reload?: string | undefined;
 }
 
-/** @throws HostError */
+/** Where an enrolment exists, its sshd is meant unless options say otherwise. @throws HostError */
 export async function openHost(places: HostPlaces): Promise<HostContext> {
-  const sshd = await findSshd(places);
-  return { stateDirectory: places.stateDirectory, sshd, settings: await sshd.readSettings(), reload: places.reload };
+  const { stateDirectory } = places;
+  const known = (await readHostRecord(stateDirectory))?.sshd;
+  const options = { ...givenOptions(known), ...givenOptions(places) };
+  const sshd = await findSshd(options);
+  if (known !== undefined && known.configPath !== sshd.configPath) throw otherSshd(known.configPath);
+  const { reload } = options;
+  const recorded = {
+    configPath: sshd.configPath,
+    sshd: options.sshd ?? null,
+    sshdConfig: options.sshdConfig ?? null,
+    reload: reload ?? null,
+  };
+  return { stateDirectory, sshd, settings: await sshd.readSettings(), reload, recorded };
+}
+
+/** Those that are set, so that spreading them leaves others alone. */
+function givenOptions(places: Partial<HostPlaces> | RecordedSshd | undefined): Omit<HostPlaces, 'stateDirectory'> {
+  const { sshd, sshdConfig, reload } = places ?? {};
+  return {
+    ...(typeof sshd === 'string' ? { sshd } : {}),
+    ...(typeof sshdConfig === 'string' ? { sshdConfig } : {}),
+    ...(typeof reload === 'string' ? { reload } : {}),
+  };
+}
+
+function otherSshd(path: string): HostError {
+  return new HostError('other-sshd', `what is installed belongs to another sshd, the one of ${path}`, {
+    advice: 'Leave --sshd-config out to work on that one, or give the other sshd a --state-dir of its own.',
+  });
 }
 
 /** @returns undefined when there is no such file @throws HostError `not-writable` for anything that is not a file we can read */

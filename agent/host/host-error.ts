@@ -20,7 +20,7 @@ export type HostErrorCode =
   | 'certificate-not-served' // sshd took the configuration and still does not show the certificate
   | 'change-failed' // writing failed in the middle; everything was put back
   | 'roll-back-failed' // and putting back failed too: a person has to look
-  | 'not-enrolled';
+  | 'other-sshd'; // the state directory belongs to the enrolment of another sshd
 
 export class HostError extends Failure<HostErrorCode> {
   override readonly name = 'HostError';

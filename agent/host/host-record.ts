@@ -30,20 +30,34 @@ const InstalledFile = Type.Object({
   original: Type.Union([Original, Type.Null()]),
 });
 
+const TextOrNull = Type.Union([Type.String(), Type.Null()]);
+
+/** The sshd of the enrolment: later commands work on the same one. */
+const RecordedSshd = Type.Object({
+  /** The file that was configured, symbolic links resolved. */
+  configPath: Type.String(),
+  /** The options that were given; null for none. */
+  sshd: TextOrNull,
+  sshdConfig: TextOrNull,
+  reload: TextOrNull,
+});
+
 export const HostRecord = Type.Object({
   version: Type.Literal(1),
   authority: Type.String(),
+  sshd: RecordedSshd,
   /** `file`: a drop-in of our own; `block`: a marked block in a configuration that includes no drop-ins. */
   dropIn: Type.Object({ kind: Type.Union([Type.Literal('file'), Type.Literal('block')]), path: Type.String() }),
   keys: Type.Array(InstalledKey),
   /** The TrustedUserCAKeys file that we wrote. */
-  userTrust: Type.Union([Type.String(), Type.Null()]),
+  userTrust: TextOrNull,
   /** Whole files of ours; the configuration with a block in it is not among them. */
   files: Type.Array(InstalledFile),
   /** Directories that we made, outermost first. */
   directories: Type.Array(Type.String()),
 });
 export type HostRecord = Static<typeof HostRecord>;
+export type RecordedSshd = Static<typeof RecordedSshd>;
 export type InstalledKey = Static<typeof InstalledKey>;
 export type InstalledFile = Static<typeof InstalledFile>;
 

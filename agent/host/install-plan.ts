@@ -15,7 +15,7 @@ import type { Certificate } from '#openssh/certificate.ts';
 import { keyTypes } from '#openssh/key-type.ts';
 import { type PublicKey, formatPublicKeyLine } from '#openssh/public-key.ts';
 import type { FileChange } from './file-transaction.ts';
-import type { HostRecord, InstalledFile, InstalledKey } from './host-record.ts';
+import type { HostRecord, InstalledFile, InstalledKey, RecordedSshd } from './host-record.ts';
 import { type ConfigText, configArgument, encodeConfig, withBlock } from './sshd-config-text.ts';
 
 export const DROP_IN_NAME = '50-countersign.conf';
@@ -35,6 +35,7 @@ export interface NewCertificate {
 
 export interface InstallFacts {
   readonly authorityUrl: string;
+  readonly sshd: RecordedSshd;
   /** Trusted for logins; empty: change nothing about logins. */
   readonly userCaKeys: readonly PublicKey[];
   readonly certificates: readonly NewCertificate[];
@@ -89,6 +90,7 @@ export function planInstall(facts: InstallFacts): InstallPlan {
   const record: HostRecord = {
     version: 1,
     authority: facts.authorityUrl,
+    sshd: facts.sshd,
     dropIn: dropInPlace(facts),
     keys,
     userTrust,

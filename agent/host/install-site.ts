@@ -77,6 +77,7 @@ export async function planFor(
   const { names, addresses, port } = identity;
   const plan = planInstall({
     authorityUrl: authority.url,
+    sshd: context.recorded,
     userCaKeys: site.trustUsers ? authority.userCaKeys : [],
     certificates: enrolled.map(({ key, certificate }) => ({
       key: {

@@ -26,15 +26,23 @@ export interface RemovalOptions extends Pick<ActivateOptions, 'onStep' | 'onActi
 /** @returns undefined when nothing is installed @throws HostError; the present state stands then */
 export async function removeFromHost(places: HostPlaces, options: RemovalOptions): Promise<RemovalOutcome | undefined> {
   const record = await readHostRecord(places.stateDirectory);
-  if (record === undefined) return undefined;
+  if (record === undefined) {
+    await forget(places.stateDirectory);
+    return undefined;
+  }
   const changes = await planRemoval(places.stateDirectory, record, options.force);
   const remarks = await perform(places, changes, options);
   for (const directory of record.directories.toReversed()) await removeIfEmpty(directory);
-  await rm(hostDirectory(places.stateDirectory), { recursive: true, force: true });
+  await forget(places.stateDirectory);
   return {
     paths: changes.map(({ path }) => path).filter((path) => path !== hostRecordPath(places.stateDirectory)),
     remarks,
   };
+}
+
+/** Issued certificates too: nothing of the enrolment stays on the host. */
+async function forget(stateDirectory: string): Promise<void> {
+  await rm(hostDirectory(stateDirectory), { recursive: true, force: true });
 }
 
 /** Configuration first: at no moment does it name a file that is gone. */
@@ -86,7 +94,7 @@ async function openOrExplain(places: HostPlaces): Promise<HostContext | string> 
   try {
     return await openHost(places);
   } catch (error) {
-    if (error instanceof HostError) return error.message;
+    if (error instanceof HostError && error.code !== 'other-sshd') return error.message;
     throw error;
   }
 }

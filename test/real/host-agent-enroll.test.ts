@@ -14,6 +14,7 @@ import {
   type TestHost,
   firstKey,
   loginConfig,
+  runAgent,
   ssh,
   startHost,
   writeKnownHosts,
@@ -173,6 +174,23 @@ describe('an enrolment', () => {
     await enrollAsJson(first);
     await enrollAsJson(second);
     expect([reloads(first), reloads(second)]).toEqual([1, 1]);
+  });
+});
+
+describe('later commands', () => {
+  test('work on the sshd of the enrolment, and on no other', async () => {
+    await using host = await startHost();
+    await using other = await startHost();
+    await enrollAsJson(host);
+    const state = ['--state-dir', host.stateDirectory];
+    expect((await runAgent(['host', 'status', ...state])).status).toBe(0);
+    const mixed = await runAgent(['host', 'enroll', '--sshd-config', other.sshd.configPath, ...state]);
+    expect(mixed).toMatchObject({ status: 1, code: 'other-sshd' });
+    const removed = await runAgent(['host', 'remove', '--sshd-config', other.sshd.configPath, ...state]);
+    expect(removed).toMatchObject({ status: 1, code: 'other-sshd' });
+    expect((await runAgent(['host', 'remove', ...state])).status).toBe(0);
+    expect(await host.servedCertificate()).toBeUndefined();
+    expect([reloads(host), reloads(other)]).toEqual([2, 0]);
   });
 });
 

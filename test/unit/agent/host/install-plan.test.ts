@@ -19,6 +19,7 @@ function certified(key: typeof ed25519): NewCertificate {
 function facts(difference: Partial<InstallFacts> = {}): InstallFacts {
   return {
     authorityUrl: 'https://ca.example.internal:8443',
+    sshd: { configPath: `${etc}/sshd_config`, sshd: null, sshdConfig: null, reload: null },
     userCaKeys: [sampleCaKey],
     certificates: [certified(ed25519)],
     record: undefined,

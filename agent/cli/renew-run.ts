@@ -1,0 +1,72 @@
+/** `countersign host renew`: one pass, and how it tells. */
+import { type KeyOutcome, type PassOutcome, runRenewalPass } from '../host/renewal/renewal-pass.ts';
+import { requireAuthority } from '../state/authority.ts';
+import { describeCertificate, formatUtc } from './certificate-text.ts';
+import type { RenewOptions } from './host.ts';
+import { beginChange, placesOf } from './host-places.ts';
+import { catchInterrupts } from './interrupt.ts';
+import { createProgress } from './progress.ts';
+
+/** @throws StateError, HostError, CaError: the first failure, after all keys had their turn */
+export async function runRenew(options: RenewOptions): Promise<void> {
+  const places = placesOf(options);
+  const progress = createProgress(process.stderr, { silent: options.json === true });
+  const authority = await requireAuthority(places.stateDirectory);
+  using interrupts = catchInterrupts();
+  await using _change = await beginChange(places, progress);
+  const outcome = await progress.run('Looking at the certificates of this host', async () =>
+    runRenewalPass(places, authority, {
+      force: options.force === true,
+      signal: interrupts.signal,
+      onWait: (seconds) => progress.note(`the CA is busy and asked to wait ${seconds} s`),
+    }),
+  );
+  process.stdout.write(
+    options.json === true ? `${JSON.stringify(passAsJson(outcome), null, 2)}\n` : formatPass(outcome),
+  );
+  const [failure, ...others] = outcome.keys.flatMap((key) => key.failure ?? []);
+  for (const { message } of others) if (message !== failure?.message) progress.note(message);
+  if (failure !== undefined) throw failure;
+}
+
+export function passAsJson({ keys, clockAheadSeconds }: PassOutcome): unknown {
+  return {
+    keys: keys.map(keyAsJson),
+    clockAheadSeconds: clockAheadSeconds === undefined ? null : Number(clockAheadSeconds),
+  };
+}
+
+function keyAsJson({ path, fingerprint, certificate, failure, nextAt, ...rest }: KeyOutcome): unknown {
+  return {
+    path,
+    fingerprint,
+    ...rest,
+    certificate: certificate === undefined ? null : describeCertificate(certificate),
+    failure:
+      failure === undefined ? null : { code: failure.code, message: failure.message, advice: failure.advice ?? null },
+    nextAt: formatUtc(nextAt),
+  };
+}
+
+export function formatPass({ keys, clockAheadSeconds }: PassOutcome): string {
+  const clock =
+    clockAheadSeconds === undefined
+      ? []
+      : [`The clock of this machine is off by ${clockAheadSeconds} s: the CA's time was used.`];
+  return [...keys.flatMap(formatKey), ...clock].map((line) => `${line}\n`).join('');
+}
+
+const deeds = {
+  renewed: 'has a new certificate',
+  finished: 'has the certificate that an earlier run obtained',
+} as const;
+
+function formatKey({ path, certificate, did, changedNames, nextAt, failure }: KeyOutcome): string[] {
+  if (certificate === undefined) return [];
+  const until = `until ${formatUtc(certificate.validBefore)}, serial ${certificate.serial}`;
+  const names = changedNames.length === 0 ? [] : [`  names that changed: ${changedNames.join(', ')}`];
+  if (failure !== undefined)
+    return [`${path} keeps its certificate ${until}`, `  next attempt at ${formatUtc(nextAt)}`];
+  if (did === 'nothing') return [`${path} needs nothing: its certificate is good ${until}`];
+  return [`${path} ${deeds[did]}`, `  ${until}`, ...names];
+}
