@@ -24,6 +24,11 @@ export const neededPrograms: readonly NeededProgram[] = [
   { program: 'git', debianPackage: 'git', neededFor: ['test'] },
   { program: 'make', debianPackage: 'make', neededFor: ['test'] },
   { program: 'systemd-analyze', debianPackage: 'systemd', neededFor: ['test'] },
+  { program: 'debootstrap', debianPackage: 'debootstrap', neededFor: ['test'] },
+  { program: 'softhsm2-util', debianPackage: 'softhsm2', neededFor: ['test'] },
+  { program: 'xxd', debianPackage: 'xxd', neededFor: ['test'] },
+  { program: 'g++', debianPackage: 'g++', neededFor: ['test'] },
+  { program: 'python3', debianPackage: 'python3', neededFor: ['test'] },
   // OpenSSH's own regression tests, which are in no directory of the PATH
   { program: '../lib/openssh/regress/run-tests', debianPackage: 'openssh-tests', neededFor: ['test'] },
 ];

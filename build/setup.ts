@@ -5,12 +5,15 @@
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { execa } from 'execa';
+import manifest from '../package.json' with { type: 'json' };
 import { administratorPath, missingFor, type Purpose } from './debian-packages.ts';
 
 /** A program is missing and was not installed. Why, and what to do, was printed unless the message says it. */
 export class SetupError extends Error {
   readonly code = 'program-missing';
 }
+
+const root = join(import.meta.dirname, '..');
 
 /** sshd, run as root, wants this directory; where its service never ran nobody has made it. */
 const sshdDirectory = '/run/sshd';
@@ -29,8 +32,25 @@ export async function setUp(purpose: Purpose): Promise<string> {
   }
   const still = missingFor(purpose, isThere).programs;
   if (still.length > 0) throw new SetupError(`The packages are installed, but not found: ${still.join(', ')}`);
+  if (purpose === 'test') await buildAddOns();
   if (process.getuid?.() === 0 && !existsSync(sshdDirectory)) mkdirSync(sshdDirectory, { mode: 0o755 });
   return path.join(delimiter);
+}
+
+/** `npm ci` leaves an optional add-on out where there was no compiler yet. */
+async function buildAddOns(): Promise<void> {
+  const addOn = join(root, 'node_modules', 'pkcs11js', 'build', 'Release', 'pkcs11.node');
+  if (existsSync(addOn)) return;
+  console.log('setup: compiling the add-on of pkcs11js');
+  const command = [
+    'install',
+    '--no-save',
+    '--ignore-scripts=false',
+    `pkcs11js@${manifest.optionalDependencies.pkcs11js}`,
+  ];
+  const { failed } = await execa('npm', command, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], reject: false });
+  if (failed || !existsSync(addOn))
+    throw new SetupError('The add-on of pkcs11js cannot be compiled. See what npm printed.');
 }
 
 function isExecutable(file: string): boolean {
