@@ -2,11 +2,22 @@
 import { decodeBase64 } from '#openssh/base64.ts';
 import { type Fingerprint, fingerprintOf } from '#openssh/fingerprint.ts';
 import { FormatError } from '#openssh/format-error.ts';
+import type { KeyType } from '#openssh/key-type.ts';
 import { type PublicKey, decodePublicKey } from '#openssh/public-key.ts';
 import { decodeSshsig, verifySshsig } from '#openssh/sshsig.ts';
 import { type ChallengeReply, PROOF_NAMESPACE, proofMessage } from '#protocol/host-challenge.ts';
 
 export type ProofFault = 'proof-invalid' | 'proof-wrong-key';
+
+/** The type of key that a proof says it is by: which key to ask the host for, so that one connection is enough. */
+export function keyTypeOfProof(proof: string): KeyType | undefined {
+  try {
+    return decodeSshsig(decodeBase64(proof)).key.type;
+  } catch (error) {
+    if (error instanceof FormatError) return undefined;
+    throw error;
+  }
+}
 
 /**
  * Checks that the key which the CA itself saw at the host made the proof.

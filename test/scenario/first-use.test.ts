@@ -1,6 +1,7 @@
 /** Trust on first use: who enrolled first keeps the name, until an administrator decides otherwise. */
 import { generateKeyPairSync } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { publicKeyFromObject } from '#openssh/public-key.ts';
 import type { ApiErrorCode } from '#protocol/api-error.ts';
 import {
   type Claim,
@@ -94,10 +95,14 @@ holds('further-keys', async () => {
 
 holds('all-key-types', async () => {
   for (const kind of ['ed25519', 'ecdsa', 'rsa'] as const) {
-    const host = await stage.addHost(`only-${kind}`, { keys: [kind] });
-    const result = await stage.client.enrol(host.claim, host.key);
+    const host = await stage.addHost(`only-${kind}`, { keys: ['rsa', 'ecdsa', 'ed25519'] });
+    const key = host.sshd.hostKeys[host.sshd.keyNames.indexOf(`ssh_host_${kind}_key`)] ?? expect.unreachable();
+    const claim = { ...host.claim, fingerprint: key.fingerprint, keyType: publicKeyFromObject(key.privateKey).type };
+    const result = await stage.client.enrol(claim, key);
     if ('refused' in result) expect.unreachable(result.refused.text);
     expect(result.certificate.principals).toEqual([host.name]);
+    // sshd counts who connects and does not log in: one connection for each step, told which key to show.
+    expect(host.sshd.process.stderr().match(/Connection from .* port/g)).toHaveLength(2);
   }
 });
 

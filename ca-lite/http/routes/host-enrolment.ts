@@ -4,7 +4,7 @@ import { encodeBase64Url } from '#openssh/base64.ts';
 import type { Fingerprint } from '#openssh/fingerprint.ts';
 import { ChallengeQuery, ChallengeReply, TokenReply, TokenRequest } from '#protocol/host-challenge.ts';
 import { type ProvenHost, makeChallenge, readChallenge } from '../../enrol/challenge.ts';
-import { findProofFault, verifiedVoucher } from '../../enrol/proof.ts';
+import { findProofFault, keyTypeOfProof, verifiedVoucher } from '../../enrol/proof.ts';
 import { refusalOfHost } from '../../issue/issuer.ts';
 import { principalsOfHost } from '../../policy/principal-policy.ts';
 import { type Refusal, isRefusal, refuse } from '../../refusal.ts';
@@ -88,7 +88,8 @@ async function judgeProof(
     return refuse(payload, 'The challenge has expired. Ask for a new one and answer it at once.');
   if (payload === 'challenge-invalid')
     return refuse(payload, 'The challenge was not made by this CA, or it was altered.');
-  const key = await context.hostCheck.proveKey(payload, randomInt(payload.addresses.length), { requester, signal });
+  const claim = { ...payload, keyType: keyTypeOfProof(body.proof) };
+  const key = await context.hostCheck.proveKey(claim, randomInt(payload.addresses.length), { requester, signal });
   if (isRefusal(key)) return key;
   const fault = findProofFault(body.proof, body, key.blob);
   if (fault === 'proof-wrong-key')
