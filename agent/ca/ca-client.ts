@@ -11,7 +11,7 @@ import { ApiErrorBody } from '#protocol/api-error.ts';
 import { version } from '#protocol/version.ts';
 import { CaError } from './ca-error.ts';
 import { printable } from './foreign-text.ts';
-import { retryDelaySeconds } from './retry.ts';
+import { parseRetryAfter, retryDelaySeconds } from './retry.ts';
 import { transportError } from './transport-error.ts';
 
 export const MAX_BODY_BYTES = 1024 * 1024;
@@ -160,13 +160,15 @@ function parseJson(text: string): unknown {
   }
 }
 
-function refusalError({ status }: Answer, value: unknown, url: string): CaError {
+function refusalError({ status, retryAfter }: Answer, value: unknown, url: string): CaError {
   if (!Value.Check(ApiErrorBody, value)) {
     return new CaError('ca-reply-invalid', `${url} answered with HTTP status ${status} and no reason`, {
       advice: 'Check that this is the address of the CA itself and not of something in front of it.',
     });
   }
-  const refusal = { status, code: printable(value.code, 64), requestId: printable(value.requestId, 64) };
+  const wait = parseRetryAfter(retryAfter, Date.now());
+  const facts = { status, code: printable(value.code, 64), requestId: printable(value.requestId, 64) };
+  const refusal = wait === undefined ? facts : { ...facts, retryAfterSeconds: wait };
   return new CaError('ca-refused', `the CA refused: ${printable(value.message, MAX_MESSAGE_LENGTH)}`, {
     refusal,
     advice: `The CA's code for this is ${refusal.code}; its log has it under request ${refusal.requestId}.`,

@@ -20,6 +20,8 @@ export interface Refusal {
   /** One of `protocol/api-error.ts`, or another text of at most 64 characters from a newer CA. */
   readonly code: string;
   readonly requestId: string;
+  /** How long the CA asked to wait, where it did (`Retry-After`). */
+  readonly retryAfterSeconds?: number;
 }
 
 export class CaError extends Failure<CaErrorCode> {

@@ -9,8 +9,8 @@ import { equalBytes } from '#openssh/wire.ts';
 export interface Promised {
   /** Blob of the host's public key. */
   readonly keyBlob: Uint8Array;
-  /** In any order. */
-  readonly principals: readonly string[];
+  /** In any order; undefined: whatever the CA decided, as long as there is one. */
+  readonly principals?: readonly string[];
   readonly trustedCas: ReadonlySet<Fingerprint>;
   /** Epoch seconds. */
   readonly now: bigint;
@@ -32,6 +32,7 @@ export function findIssuedFault(certificate: Certificate, promised: Promised): I
   if (!equalBytes(encodePublicKey(certificate.key), promised.keyBlob)) return 'another-key';
   const fault = findCertificateFault(certificate, { type: 'host', now: promised.now, trustedCas: promised.trustedCas });
   if (fault !== undefined) return fault;
+  if (promised.principals === undefined) return undefined;
   const [has, wants] = [new Set(certificate.principals), new Set(promised.principals)];
   return has.size === wants.size && has.isSubsetOf(wants) ? undefined : 'other-principals';
 }

@@ -36,7 +36,7 @@ export function passAsJson({ keys, clockAheadSeconds }: PassOutcome): unknown {
   };
 }
 
-function keyAsJson({ path, fingerprint, certificate, failure, nextAt, ...rest }: KeyOutcome): unknown {
+function keyAsJson({ path, fingerprint, certificate, failure, waitingAfter, nextAt, ...rest }: KeyOutcome): unknown {
   return {
     path,
     fingerprint,
@@ -44,6 +44,7 @@ function keyAsJson({ path, fingerprint, certificate, failure, nextAt, ...rest }:
     certificate: certificate === undefined ? null : describeCertificate(certificate),
     failure:
       failure === undefined ? null : { code: failure.code, message: failure.message, advice: failure.advice ?? null },
+    waitingAfter: waitingAfter ?? null,
     nextAt: formatUtc(nextAt),
   };
 }
@@ -61,12 +62,17 @@ const deeds = {
   finished: 'has the certificate that an earlier run obtained',
 } as const;
 
-function formatKey({ path, certificate, did, changedNames, nextAt, failure }: KeyOutcome): string[] {
+function formatKey({ path, certificate, did, changedNames, nextAt, failure, waitingAfter }: KeyOutcome): string[] {
   if (certificate === undefined) return [];
   const until = `until ${formatUtc(certificate.validBefore)}, serial ${certificate.serial}`;
   const names = changedNames.length === 0 ? [] : [`  names that changed: ${changedNames.join(', ')}`];
   if (failure !== undefined)
     return [`${path} keeps its certificate ${until}`, `  next attempt at ${formatUtc(nextAt)}`];
+  if (waitingAfter !== undefined)
+    return [
+      `${path} keeps its certificate ${until}`,
+      `  renewal failed before [${waitingAfter}]; next attempt at ${formatUtc(nextAt)}, or now with --force`,
+    ];
   if (did === 'nothing') return [`${path} needs nothing: its certificate is good ${until}`];
   return [`${path} ${deeds[did]}`, `  ${until}`, ...names];
 }

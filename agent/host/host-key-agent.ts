@@ -8,6 +8,7 @@ import { signFlags } from '#openssh/agent-number.ts';
 import { type AgentReply, decodeAgentReply } from '#openssh/agent-reply.ts';
 import { encodeSignRequest } from '#openssh/agent-request.ts';
 import { FormatError } from '#openssh/format-error.ts';
+import { type SignatureAlgorithm, keyTypes } from '#openssh/key-type.ts';
 import { type PublicKey, encodePublicKey } from '#openssh/public-key.ts';
 import { type Signature, decodeSignature, verifySignature } from '#openssh/signature.ts';
 import { systemErrorCode, systemErrorReason } from '../failure.ts';
@@ -17,8 +18,14 @@ import { HostError } from './host-error.ts';
 const TIMEOUT_MS = 30_000;
 
 /** @throws HostError `key-unusable` */
-export async function signWithAgent(socketPath: string, key: PublicKey, data: Uint8Array): Promise<Signature> {
-  const flags = key.type === 'ssh-rsa' ? signFlags.rsaSha512 : 0;
+export async function signWithAgent(
+  socketPath: string,
+  key: PublicKey,
+  data: Uint8Array,
+  algorithm: SignatureAlgorithm = keyTypes[key.type].signatureAlgorithms[0],
+): Promise<Signature> {
+  const flags =
+    algorithm === 'rsa-sha2-512' ? signFlags.rsaSha512 : algorithm === 'rsa-sha2-256' ? signFlags.rsaSha256 : 0;
   const reply = await ask(socketPath, encodeSignRequest({ keyBlob: encodePublicKey(key), data, flags }));
   if (reply.type !== 'signature') throw unusable(socketPath, 'refuses to sign: it may not hold the key');
   const signature = decodeSignature(key.type, reply.signature);

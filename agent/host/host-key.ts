@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { type Fingerprint, fingerprintOf } from '#openssh/fingerprint.ts';
 import { FormatError } from '#openssh/format-error.ts';
-import { keyTypes } from '#openssh/key-type.ts';
+import { type SignatureAlgorithm, keyTypes } from '#openssh/key-type.ts';
 import { parseSoftwareKey } from '#openssh/private-key.ts';
 import { type PublicKey, encodePublicKey, parsePublicKeyLine } from '#openssh/public-key.ts';
 import { type Signature, signWithKeyObject } from '#openssh/signature.ts';
@@ -21,8 +21,8 @@ export interface HostKey {
   readonly fingerprint: Fingerprint;
   /** Who holds the private half. */
   readonly holder: 'file' | 'agent';
-  /** @throws HostError `key-unusable` */
-  sign(data: Uint8Array): Promise<Signature>;
+  /** @param algorithm default: the strongest that keys of this type make @throws HostError `key-unusable` */
+  sign(data: Uint8Array, algorithm?: SignatureAlgorithm): Promise<Signature>;
 }
 
 /** A configured key that cannot be enrolled, and why: words for a person. */
@@ -55,8 +55,9 @@ async function readHostKey(path: string, socket: string | undefined): Promise<Ho
 async function readPrivateKey(path: string): Promise<HostKey | UnusableKey> {
   try {
     const { privateKey, publicKey } = parseSoftwareKey(await readFile(path));
-    const algorithm = keyTypes[publicKey.type].signatureAlgorithms[0];
-    const sign = async (data: Uint8Array) => Promise.resolve(signWithKeyObject(privateKey, algorithm, data));
+    const [strongest] = keyTypes[publicKey.type].signatureAlgorithms;
+    const sign = async (data: Uint8Array, algorithm: SignatureAlgorithm = strongest) =>
+      Promise.resolve(signWithKeyObject(privateKey, algorithm, data));
     return { ...describe(path, publicKey), holder: 'file', sign };
   } catch (error) {
     return { path, reason: reasonOf(error) };
@@ -68,7 +69,8 @@ async function readAgentKey(path: string, socket: string): Promise<HostKey | und
   for (const candidate of [path, `${path}.pub`]) {
     const publicKey = await readPublicKey(candidate);
     if (publicKey === undefined) continue;
-    const sign = async (data: Uint8Array) => signWithAgent(socket, publicKey, data);
+    const sign = async (data: Uint8Array, algorithm?: SignatureAlgorithm) =>
+      signWithAgent(socket, publicKey, data, algorithm);
     return { ...describe(path, publicKey), holder: 'agent', sign };
   }
   return undefined;

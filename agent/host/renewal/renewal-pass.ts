@@ -1,0 +1,283 @@
+/**
+ * One pass over all certificates of this host: renew what is due, end what an earlier run left unfinished, report what is in use.
+ * Each new certificate is durably stored before it is installed, and installed and served before it is reported, so that a stop at any
+ * moment is made good by the next pass: with the stored certificate, or with the one that the CA gives once more. A key that fails does
+ * not stop the others. Does I/O; `agenda.ts` and `setback.ts` decide.
+ */
+import type { Certificate } from '#openssh/certificate.ts';
+import { type CaClient, openCaClient } from '../../ca/ca-client.ts';
+import { type Failure, isFailure } from '../../failure.ts';
+import type { Authority } from '../../state/authority.ts';
+import { CaError } from '../../ca/ca-error.ts';
+import { epochSeconds, installCertificates } from '../enrol-host.ts';
+import { type HostContext, type HostPlaces, openHost } from '../host-context.ts';
+import { HostError } from '../host-error.ts';
+import { type HostKey, readHostKeys } from '../host-key.ts';
+import { type HostRecord, readHostRecord } from '../host-record.ts';
+import { findInstallSite } from '../install-site.ts';
+import { storeIssued } from '../issued-store.ts';
+import { findReloadMethod } from '../reload.ts';
+import { type Agenda, planWork } from './agenda.ts';
+import { CaConversation } from './ca-conversation.ts';
+import { type KeyMemory, nothingYet, readRenewalRecord, writeRenewalRecord } from './renewal-record.ts';
+import { RenewalError } from './renewal-error.ts';
+import { judgeSetback } from './setback.ts';
+import { type SeenKey, seeKey } from './sighting.ts';
+
+export interface PassOptions {
+  /** Renew whatever the age, and whatever pause a failure asked for. */
+  readonly force: boolean;
+  readonly signal?: AbortSignal;
+  /** Told before each wait that the CA asked for. */
+  readonly onWait?: (seconds: number) => void;
+}
+
+export interface KeyOutcome {
+  readonly path: string;
+  readonly fingerprint: string;
+  /** The newest certificate after the pass. */
+  readonly certificate: Certificate | undefined;
+  /** `finished`: an earlier run had obtained it. */
+  readonly did: 'renewed' | 'finished' | 'nothing';
+  /** Names that the CA no longer gives, or gives now. */
+  readonly changedNames: readonly string[];
+  readonly reported: boolean;
+  readonly failure: Failure | undefined;
+  /** The code of an earlier failure, when the pause after it is not over and nothing was tried. */
+  readonly waitingAfter: string | undefined;
+  /** The failure stays until a person acts. */
+  readonly needsPerson: boolean;
+  /** Epoch seconds: when there may be something to do. */
+  readonly nextAt: bigint;
+}
+
+export interface PassOutcome {
+  readonly keys: readonly KeyOutcome[];
+  /** By how many seconds the CA's clock is ahead, where ours was too wrong for it. */
+  readonly clockAheadSeconds: bigint | undefined;
+}
+
+/** One key on its way through the pass. */
+interface Work {
+  readonly seen: SeenKey;
+  readonly agenda: Agenda;
+  current: Certificate;
+  did: KeyOutcome['did'];
+  install: boolean;
+  reported: boolean;
+  memory: KeyMemory;
+  failure: Failure | undefined;
+  needsPerson: boolean;
+}
+
+/** To be called with the lock held. @throws StateError, RenewalError, and the reason of an abort */
+export async function runRenewalPass(
+  places: HostPlaces,
+  authority: Authority,
+  options: PassOptions,
+): Promise<PassOutcome> {
+  const { stateDirectory } = places;
+  const record = await readHostRecord(stateDirectory);
+  if (record === undefined || record.keys.length === 0) throw notEnrolled();
+  const memories = await readRenewalRecord(stateDirectory);
+  const seen: SeenKey[] = [];
+  for (const key of record.keys) seen.push(await seeKey(stateDirectory, key, memories));
+  const now = epochSeconds();
+  const works = seen.flatMap((one) => workOf(one, now, options.force));
+  const busy = works.filter(({ agenda }) => agenda.renew || agenda.install || agenda.report);
+  let clockAheadSeconds: bigint | undefined;
+  if (busy.length > 0) {
+    await using client = openCaClient({ url: authority.url, root: authority.rootCertificate, ...waiting(options) });
+    clockAheadSeconds = await workThrough({ places, authority, record, options, client }, busy);
+    await writeRenewalRecord(stateDirectory, new Map(works.map(({ seen, memory }) => [seen.key.fingerprint, memory])));
+  }
+  return { keys: seen.map((one) => outcomeOf(one, works)), clockAheadSeconds };
+}
+
+function waiting({ signal, onWait }: PassOptions) {
+  return { ...(signal === undefined ? {} : { signal }), ...(onWait === undefined ? {} : { onWait }) };
+}
+
+function workOf(seen: SeenKey, now: bigint, force: boolean): Work[] {
+  const { current, isInstalled, memory } = seen;
+  if (current === undefined) return [];
+  const agenda = planWork({ current, isInstalled, memory }, now, force);
+  const install = agenda.install;
+  const start = { did: 'nothing', reported: false, failure: undefined, needsPerson: false } as const;
+  return [{ seen, agenda, current, install, memory, ...start }];
+}
+
+interface Pass {
+  readonly places: HostPlaces;
+  readonly authority: Authority;
+  readonly record: HostRecord;
+  readonly options: PassOptions;
+  readonly client: CaClient;
+}
+
+/** @returns the CA's lead over our clock, where it mattered */
+async function workThrough(pass: Pass, works: readonly Work[]): Promise<bigint | undefined> {
+  const context = await openHost(pass.places);
+  const { keys } = await readHostKeys(context.settings);
+  const keyOf = ({ seen }: Work) => keys.find(({ fingerprint }) => fingerprint === seen.key.fingerprint);
+  const conversation = new CaConversation(pass.client, pass.authority, epochSeconds);
+  for (const work of works) await attempt([work], async () => obtain(pass, conversation, work, keyOf(work)));
+  for (const group of groupsToInstall(works)) {
+    await attempt(group, async () => install(pass, context, group, keyOf));
+  }
+  for (const work of works) await attempt([work], async () => report(pass, conversation, work, keyOf(work)));
+  return conversation.aheadSeconds;
+}
+
+/** A failure is noted for these keys, with a pause; a defect and an abort go on up. */
+async function attempt(works: readonly Work[], step: () => Promise<void>): Promise<void> {
+  try {
+    await step();
+  } catch (error) {
+    if (!isFailure(error) || error.code === 'interrupted') throw error;
+    for (const work of works) noteFailure(work, error);
+  }
+}
+
+function noteFailure(work: Work, failure: Failure): void {
+  const failures = work.memory.failures + 1;
+  const { pauseSeconds, needsPerson } = judgeSetback(failure, failures, Math.random());
+  const pausedUntil = Number(epochSeconds()) + pauseSeconds;
+  const refusal = (failure instanceof CaError ? failure.refusal?.code : undefined) ?? failure.code;
+  work.memory = { ...work.memory, failures, pausedUntil, refusal };
+  work.failure ??= failure;
+  work.needsPerson ||= needsPerson;
+}
+
+async function obtain(
+  { places, options }: Pass,
+  conversation: CaConversation,
+  work: Work,
+  key: HostKey | undefined,
+): Promise<void> {
+  if (!work.agenda.renew) return;
+  options.signal?.throwIfAborted();
+  const successor = await conversation.renew({ key: required(key, work), certificate: work.current });
+  await storeIssued(places.stateDirectory, required(key, work).fingerprint, successor);
+  work.current = successor;
+  work.did = 'renewed';
+  work.install = true;
+}
+
+/** Keys that were enrolled under the same names go together: one transaction, one reload. */
+function groupsToInstall(works: readonly Work[]): Work[][] {
+  const wanted = works.filter(({ install }) => install);
+  const identityOf = ({ seen: { key } }: Work) => JSON.stringify([key.names, key.addresses, key.port]);
+  return [...Map.groupBy(wanted, identityOf).values()];
+}
+
+async function install(
+  { authority, record, options }: Pass,
+  context: HostContext,
+  group: readonly Work[],
+  keyOf: (work: Work) => HostKey | undefined,
+): Promise<void> {
+  const [first] = group;
+  if (first === undefined) return;
+  const enrolled = group.map((work) => ({
+    key: required(keyOf(work), work),
+    certificate: work.current,
+    reused: false,
+  }));
+  const keys = enrolled.map(({ key }) => key);
+  const choice = { trustUsers: record.userTrust !== null, replace: false };
+  const { names, addresses, port } = first.seen.key;
+  const plan = {
+    identity: { names, addresses, remarks: [] },
+    port,
+    keys,
+    ownKeys: keys,
+    site: await findInstallSite(context, authority, keys, choice),
+    reload: await findReloadMethod(context.settings, context.reload),
+    remarks: [],
+  };
+  const { signal } = options;
+  await installCertificates(context, authority, plan, enrolled, signal === undefined ? {} : { signal });
+  for (const work of group) {
+    if (work.did === 'nothing') work.did = 'finished';
+    work.install = false;
+  }
+}
+
+/** Only what is installed is reported; at once when that is new. */
+async function report(
+  { record, options }: Pass,
+  conversation: CaConversation,
+  work: Work,
+  key: HostKey | undefined,
+): Promise<void> {
+  const isNews = work.did !== 'nothing';
+  if (work.install || work.failure !== undefined || (!work.agenda.report && !isNews)) return;
+  options.signal?.throwIfAborted();
+  const holding = { key: required(key, work), certificate: work.current };
+  const { renewNow } = await conversation.report(holding, record.userTrust !== null);
+  work.reported = true;
+  const reported = { serial: String(work.current.serial), at: Number(epochSeconds()) };
+  work.memory = { ...nothingYet, reported, renewNow };
+}
+
+function required(key: HostKey | undefined, { seen }: Work): HostKey {
+  if (key !== undefined) return key;
+  throw new HostError(
+    'key-unusable',
+    `the host key of ${seen.key.path} is not the enrolled one any more, or cannot be read`,
+    {
+      advice: 'If it was made anew, enrol the new one: countersign host enroll',
+    },
+  );
+}
+
+function outcomeOf(seen: SeenKey, works: readonly Work[]): KeyOutcome {
+  const { path, fingerprint } = seen.key;
+  const work = works.find((one) => one.seen === seen);
+  if (work === undefined) return { ...nothingFound(seen), path, fingerprint };
+  const { current, did, reported, failure, needsPerson, memory } = work;
+  const { nextAt } = planWork({ current, isInstalled: !work.install, memory }, epochSeconds(), false);
+  const changedNames = did === 'renewed' ? changed(seen.current, current) : [];
+  const isWaiting = did === 'nothing' && failure === undefined && memory.refusal !== null;
+  const waitingAfter = isWaiting ? (memory.refusal ?? undefined) : undefined;
+  return {
+    path,
+    fingerprint,
+    certificate: current,
+    did,
+    changedNames,
+    reported,
+    failure,
+    waitingAfter,
+    needsPerson,
+    nextAt,
+  };
+}
+
+function nothingFound({ key }: SeenKey): Omit<KeyOutcome, 'path' | 'fingerprint'> {
+  const failure = new RenewalError('not-enrolled', `the certificate for ${key.path} is missing or damaged`, {
+    advice: 'Enrol the key again: countersign host enroll',
+  });
+  const nextAt = epochSeconds() + 3600n;
+  return {
+    certificate: undefined,
+    waitingAfter: undefined,
+    did: 'nothing',
+    changedNames: [],
+    reported: false,
+    failure,
+    needsPerson: true,
+    nextAt,
+  };
+}
+
+function changed(before: Certificate | undefined, after: Certificate): string[] {
+  return [...new Set(before?.principals).symmetricDifference(new Set(after.principals))];
+}
+
+function notEnrolled(): RenewalError {
+  return new RenewalError('not-enrolled', 'this host has no certificate that could be renewed', {
+    advice: 'Enrol it first: countersign host enroll',
+  });
+}

@@ -1,0 +1,50 @@
+/**
+ * What the renewal remembers between its runs: `host/renewal.json` in the state directory. Losing it costs a report and a request too
+ * many, no more: certificates and keys are elsewhere.
+ */
+import { join } from 'node:path';
+import { type Static, Type } from 'typebox';
+import { readJsonFile, writeJsonFile } from '../../state/json-file.ts';
+import { hostDirectory } from '../host-record.ts';
+
+const Serial = Type.String({ pattern: '^[0-9]{1,20}$' });
+const EpochSeconds = Type.Integer({ minimum: 0 });
+
+const KeyMemory = Type.Object({
+  /** The certificate that was last reported in use, and when. */
+  reported: Type.Union([Type.Object({ serial: Serial, at: EpochSeconds }), Type.Null()]),
+  /** The CA wants this certificate renewed although it is young. */
+  renewNow: Type.Boolean(),
+  /** Attempts that failed in a row. */
+  failures: Type.Integer({ minimum: 0 }),
+  /** No attempt before; 0: at once. */
+  pausedUntil: EpochSeconds,
+  /** Why the last attempt failed: the stable code. */
+  refusal: Type.Union([Type.String({ maxLength: 64 }), Type.Null()]),
+});
+export type KeyMemory = Static<typeof KeyMemory>;
+
+export const RenewalRecord = Type.Object({
+  version: Type.Literal(1),
+  /** By fingerprint of the host key. */
+  keys: Type.Record(Type.String(), KeyMemory),
+});
+export type RenewalRecord = Static<typeof RenewalRecord>;
+
+export const nothingYet: KeyMemory = { reported: null, renewNow: false, failures: 0, pausedUntil: 0, refusal: null };
+
+function renewalRecordPath(stateDirectory: string): string {
+  return join(hostDirectory(stateDirectory), 'renewal.json');
+}
+
+/** @throws StateError */
+export async function readRenewalRecord(stateDirectory: string): Promise<ReadonlyMap<string, KeyMemory>> {
+  const record = await readJsonFile(renewalRecordPath(stateDirectory), RenewalRecord);
+  return new Map(Object.entries(record?.keys ?? {}));
+}
+
+/** @throws StateError */
+export async function writeRenewalRecord(stateDirectory: string, keys: ReadonlyMap<string, KeyMemory>): Promise<void> {
+  const record: RenewalRecord = { version: 1, keys: Object.fromEntries(keys) };
+  await writeJsonFile(renewalRecordPath(stateDirectory), RenewalRecord, record);
+}
