@@ -10,7 +10,7 @@ export type MachineName = 'ca' | 'web1' | 'laptop';
 export interface Stage {
   readonly machines: Readonly<Record<MachineName, DocMachine>>;
   /** Runs a script that is no part of the page; what it prints counts for placeholders. */
-  must(machine: MachineName, script: string): Promise<void>;
+  readonly must: (machine: MachineName, script: string) => Promise<void>;
 }
 
 export interface PagePlan {

@@ -54,7 +54,7 @@ const options = [
   '--conf-file=/dev/null',
   '--no-resolv',
   '--no-hosts',
-  '--local=/lab.example/',
+  '--local=/lab.example/example.internal/',
   '--bind-interfaces',
   '--interface=eth0',
   '--user=root',
