@@ -7,6 +7,7 @@ import { expect, test } from 'vitest';
 export const promises = {
   // the journey
   'three-hosts': 'three hosts enrol, and ssh with one @cert-authority line connects to each without a question',
+  'agent-enrols': 'countersign bootstrap and countersign host enroll are all that a host needs',
   'no-certificate-no-trust':
     'ssh with that line refuses a host without a certificate, and a host with the certificate of another',
   'all-key-types': 'Ed25519, ECDSA and RSA host keys enrol alike',

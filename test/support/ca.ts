@@ -2,6 +2,7 @@
  * A CA for a test: a directory made by `countersign-ca init`, settings on top, and the real program serving it, on this machine or
  * on a machine of a laboratory.
  */
+import { X509Certificate, hash } from 'node:crypto';
 import { cp, mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -166,6 +167,11 @@ export class TestCa {
 
   async rootPem(): Promise<string> {
     return readFile(caLayout(this.directory).rootCertificate, 'utf8');
+  }
+
+  /** Lower-case hex, as `init` prints it. */
+  async rootFingerprint(): Promise<string> {
+    return hash('sha256', new X509Certificate(await this.rootPem()).raw, 'hex');
   }
 
   async publicKeyLine(which: 'hostCaPublicKey' | 'userCaPublicKey'): Promise<string> {
