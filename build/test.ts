@@ -17,12 +17,14 @@ async function main(args: string[]): Promise<number> {
   const unitOnly = files.length > 0 && files.every((file) => /^(\.\/)?test\/unit\//.test(file));
   const path = unitOnly ? process.env['PATH'] : await setUp('test');
   const failures = unitOnly ? [] : await build();
+  // What ships is what is tested; without it, at least the sources are.
+  const programs = unitOnly || failures.length > 0 ? 'sources' : 'dist';
   if (args.length === 0) failures.push(...(await checkAll()));
   const { exitCode = 1 } = await execa('vitest', ['run', ...args], {
     cwd: root,
     preferLocal: true,
     stdio: ['ignore', 'inherit', 'inherit'],
-    env: { PATH: path },
+    env: { PATH: path, COUNTERSIGN_PROGRAMS: process.env['COUNTERSIGN_PROGRAMS'] ?? programs },
     reject: false,
   });
   if (exitCode !== 0) failures.push('tests');
