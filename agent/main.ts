@@ -8,6 +8,7 @@ import { registerDoctor } from './cli/doctor.ts';
 import { registerHost } from './cli/host.ts';
 import { registerLogin } from './cli/login.ts';
 import { createProgram, runProgram } from './cli/program.ts';
+import { registerSshConfig } from './cli/ssh-config.ts';
 import { registerAgent, registerAgentClients, registerAgentService } from './user/cli.ts';
 
 const program = createProgram();
@@ -17,5 +18,6 @@ registerAgent(program);
 registerAgentClients(program);
 registerAgentService(program);
 registerLogin(program);
+registerSshConfig(program);
 registerDoctor(program);
 process.exitCode = await runProgram(program, process.argv);

@@ -11,7 +11,19 @@ export interface Visitor {
 }
 
 /** Goes where `url` leads until the provider sends the visitor to `redirectUri`. @returns that address, with code and state */
-export async function signIn(url: string, redirectUri: string, { login, root }: Visitor): Promise<URL> {
+export async function signIn(url: string, redirectUri: string, visitor: Visitor): Promise<URL> {
+  const target = await visit(url, visitor, redirectUri);
+  if (target === undefined) throw new Error('the provider showed a page without a form');
+  return target;
+}
+
+/** Says yes to the code in `url` (`verification_uri_complete`), and signs in. */
+export async function enterDeviceCode(url: string, visitor: Visitor): Promise<void> {
+  await visit(url, visitor);
+}
+
+/** @returns the address below `redirectUri` that the provider led to; undefined at a page that asks for nothing */
+async function visit(url: string, { login, root }: Visitor, redirectUri?: string): Promise<URL | undefined> {
   const agent = new Agent({ connect: { ca: root } });
   const cookies = new Map<string, string>();
   try {
@@ -31,9 +43,13 @@ export async function signIn(url: string, redirectUri: string, { login, root }: 
       const page = await reply.body.text();
       if (typeof location === 'string') {
         const target = new URL(location, next.url);
-        if (target.href.startsWith(redirectUri)) return target;
+        if (redirectUri !== undefined && target.href.startsWith(redirectUri)) return target;
         next = { url: target.href };
-      } else next = { url: next.url, form: fill(page, login, reply.statusCode) };
+      } else {
+        const form = fill(page, login);
+        if (form === undefined) return undefined;
+        next = { url: next.url, form };
+      }
     }
     throw new Error('the provider never sent the visitor back');
   } finally {
@@ -50,8 +66,14 @@ function keepCookies(cookies: Map<string, string>, header: string | string[] | u
   }
 }
 
-function fill(page: string, login: string, status: number): string {
-  const prompt = /name="prompt" value="(\w+)"/.exec(page)?.[1];
-  if (prompt === undefined) throw new Error(`the provider showed a page without a form (status ${status})`);
-  return new URLSearchParams(prompt === 'login' ? { prompt, login, password: 'anything' } : { prompt }).toString();
+/** The hidden fields as they are, and the account's name where it is asked for; undefined for a page without a form. */
+function fill(page: string, login: string): string | undefined {
+  const hidden = [...page.matchAll(/<input type="hidden" name="(\w+)" value="([^"]*)"/g)];
+  if (hidden.length === 0) return undefined;
+  const fields = new URLSearchParams(hidden.map(([, name = '', value = '']) => [name, value]));
+  if (fields.get('prompt') === 'login') {
+    fields.set('login', login);
+    fields.set('password', 'anything');
+  }
+  return fields.toString();
 }

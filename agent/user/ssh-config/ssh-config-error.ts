@@ -1,0 +1,12 @@
+/** Failures of `countersign ssh-config`. */
+import { Failure } from '../../failure.ts';
+
+export type SshConfigErrorCode =
+  | 'block-damaged' // somebody edited our lines in the user's file
+  | 'hosts-invalid'
+  | 'path-unusable'
+  | 'files-unusable'; // cannot be read or written
+
+export class SshConfigError extends Failure<SshConfigErrorCode> {
+  override readonly name = 'SshConfigError';
+}

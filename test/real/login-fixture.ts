@@ -1,0 +1,143 @@
+/** A CA with a real OpenID provider, a state directory that trusts it, and `countersign login` with a scripted browser. */
+import { X509Certificate, hash } from 'node:crypto';
+import { appendFile, chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { KoaContextWithOIDC } from 'oidc-provider';
+import { type OpenidProvider, startOpenidProvider } from '#test/simulator/openid-provider/openid-provider.ts';
+import { type RunningCa, makeCa } from '#test/support/ca.ts';
+import { type LabProcess, startProcess } from '#test/support/lab-process.ts';
+import { agentProgram } from '#test/support/programs.ts';
+import { runAgent } from './host-agent-fixture.ts';
+
+const browserProgram = join(import.meta.dirname, '../simulator/openid-provider/browser-program.ts');
+const deviceGrant = 'urn:ietf:params:oauth:grant-type:device_code';
+
+export interface LoginStage extends AsyncDisposable {
+  readonly directory: string;
+  readonly idp: OpenidProvider;
+  readonly ca: RunningCa;
+  /** `--state-dir` and `--provider-ca`. */
+  readonly places: readonly string[];
+  readonly stateDirectory: readonly string[];
+  /** A program for `--browser` that signs in as this account. */
+  browserOf(login: string): Promise<string>;
+  /** `countersign login`, started. */
+  startLogin(args: readonly string[], env?: Readonly<Record<string, string>>): LabProcess;
+}
+
+export interface LoginStageOptions {
+  /** More lines for the [[oidc]] section. */
+  readonly oidc?: string;
+  /** Whether the provider puts the nonce into ID tokens of the device flow; the standards leave that open. Default: true. */
+  readonly echoesDeviceNonce?: boolean;
+}
+
+export async function openLoginStage({
+  oidc = '',
+  echoesDeviceNonce = true,
+}: LoginStageOptions = {}): Promise<LoginStage> {
+  await using stack = new AsyncDisposableStack();
+  const directory = await mkdtemp(join(tmpdir(), 'countersign-login-'));
+  stack.defer(async () => rm(directory, { recursive: true, force: true }));
+  const idp = stack.use(await startIdp());
+  if (echoesDeviceNonce) echoDeviceNonce(idp);
+  const made = await makeCa({
+    within: directory,
+    quick: true,
+    initOptions: ['--allow-user', 'alice', '--allow-user', 'root'],
+  });
+  await appendFile(join(made.directory, 'ca.toml'), oidcSection(idp, oidc));
+  const ca = stack.use(await made.serve());
+  const rootFile = join(directory, 'idp-root.pem');
+  await writeFile(rootFile, idp.root);
+  const stateDirectory = ['--state-dir', join(directory, 'state')];
+  const fingerprint = hash('sha256', new X509Certificate(await made.rootPem()).raw, 'hex');
+  const { status, stderr } = await runAgent([
+    'bootstrap',
+    '--ca',
+    ca.url,
+    '--fingerprint',
+    fingerprint,
+    ...stateDirectory,
+  ]);
+  if (status !== 0) throw new Error(stderr);
+  const places = [...stateDirectory, '--provider-ca', rootFile];
+  const owned = stack.move();
+  return {
+    directory,
+    idp,
+    ca,
+    places,
+    stateDirectory,
+    browserOf: async (login) => writeBrowser(directory, rootFile, login),
+    startLogin: (args, env = {}) =>
+      startProcess([...agentProgram(), 'login', ...places, ...args], {
+        env: { DISPLAY: '', WAYLAND_DISPLAY: '', ...env },
+      }),
+    [Symbol.asyncDispose]: async () => owned.disposeAsync(),
+  };
+}
+
+async function startIdp(): Promise<OpenidProvider> {
+  const groups = ['ssh'];
+  return startOpenidProvider({
+    accounts: {
+      alice: { claims: { email: 'alice@example.com', email_verified: true, groups } },
+      mallory: { claims: { email: 'mallory@example.com', email_verified: false, groups } },
+    },
+    clients: [
+      {
+        client_id: 'countersign',
+        application_type: 'native',
+        token_endpoint_auth_method: 'none',
+        redirect_uris: ['http://127.0.0.1/back'],
+        grant_types: ['authorization_code', deviceGrant],
+        response_types: ['code'],
+      },
+    ],
+    configuration: {
+      features: { deviceFlow: { enabled: true }, pushedAuthorizationRequests: { enabled: true } },
+    },
+  });
+}
+
+/** As providers do that treat a device authorization like any other. */
+function echoDeviceNonce({ provider }: OpenidProvider): void {
+  provider.on('device_authorization.success', ({ oidc }: KoaContextWithOIDC) => {
+    const code: { nonce?: unknown; save(): Promise<string> } | undefined = oidc.entities.DeviceCode;
+    if (code === undefined) return;
+    code.nonce = oidc.params?.['nonce'];
+    void code.save();
+  });
+}
+
+function oidcSection({ issuer, root }: OpenidProvider, more: string): string {
+  return `
+[[oidc]]
+name = "corp"
+issuer = "${issuer}"
+client_id = "countersign"
+ca_certificates = """
+${root}"""
+domains = ["example.com"]
+groups = ["ssh"]
+scopes = ["openid", "email", "groups"]
+lifetime = "1h"
+redirect_uris = ["http://127.0.0.1:0/back"]
+device_flow = true
+principals = [{ from = "email-local-part" }, { from = "group", group = "ssh", principals = ["root"] }]
+${more}
+`;
+}
+
+async function writeBrowser(directory: string, rootFile: string, login: string): Promise<string> {
+  const path = join(directory, `browser-${login}`);
+  const environment = `BROWSER_LOGIN='${login}' BROWSER_ROOT='${rootFile}'`;
+  await writeFile(
+    path,
+    `#!/bin/sh\n${environment} exec '${process.execPath}' '${browserProgram}' "$1" >'${path}.page' 2>&1\n`,
+  );
+  await chmod(path, 0o755);
+  return path;
+}
