@@ -75,7 +75,7 @@ function decodeKey(publicKey: string): { key: PublicKey; fingerprint: Fingerprin
   try {
     const blob = decodeBase64(publicKey);
     const key = decodePublicKey(blob);
-    publicKeyObject(key); // a point off its curve shows here
+    if ('point' in key) publicKeyObject(key); // a point off its curve shows here
     return { key, fingerprint: fingerprintOf(blob) };
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;

@@ -36,6 +36,7 @@ export class OidcProvisioners implements AsyncDisposable {
 
   /** Undefined for a token that names none of our identity providers. */
   provisionerOf(token: string): string | undefined {
+    if (this.#byIssuer.size === 0) return undefined; // spares reading the token twice
     return this.#byIssuer.get(claimedIssuer(token) ?? '')?.policy.name;
   }
 
