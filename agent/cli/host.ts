@@ -29,6 +29,10 @@ export interface RenewOptions extends PlaceOptions {
   readonly force?: boolean;
 }
 
+export interface RunOptions extends PlaceOptions {
+  readonly schedule: string;
+}
+
 const enrollDetails = `
 What happens, in this order:
   1. Asks sshd itself (sshd -T) for its host keys, addresses and ports, and checks that it answers with these keys.
@@ -54,6 +58,11 @@ changed, and the exit status is 0. A failure is remembered, and asked again afte
 
 An expired certificate renews when an administrator gave leave: the refusal names the command.`;
 
+const runDetails = `
+Looks at every certificate at the start, on the schedule, when one is due, when a pause after a failure is over, when the clock was set or
+the machine slept, and when the network came back. What it did goes to standard output, a line for each event; with --json as JSON.
+Under systemd (Type=notify) it says when it is ready and how things are. The CA decides what is allowed: see countersign host renew.`;
+
 export function registerHost(program: Command): void {
   const host = program
     .command('host')
@@ -62,6 +71,7 @@ export function registerHost(program: Command): void {
     .helpCommand(false);
   registerEnroll(host);
   registerRenew(host);
+  registerRun(host);
   registerStatus(host);
   registerRemove(host);
 }
@@ -91,13 +101,31 @@ function registerRenew(host: Command): void {
   const command = host
     .command('renew')
     .summary('renew the certificates that are due')
-    .description('Renew the certificates that are due, once.')
+    .description(
+      'Renew the certificates that are due, once. For a timer; `countersign host run` stays and does it by itself.',
+    )
     .option('--force', 'renew all of them now');
   withPlaces(command)
     .addHelpText('after', renewDetails)
     .action(async (options: RenewOptions) => {
       const { runRenew } = await import('./renew-run.ts');
       await runRenew(options);
+    });
+}
+
+function registerRun(host: Command): void {
+  const command = host
+    .command('run')
+    .summary('stay, and renew the certificates by itself')
+    .description(
+      'Stay, and renew the certificates of this host by itself until SIGTERM. For a service; it does not go to the background.',
+    )
+    .option('--schedule <cron>', 'when to look, besides the moments that are known to matter', '*/15 * * * *');
+  withPlaces(command)
+    .addHelpText('after', runDetails)
+    .action(async (options: RunOptions) => {
+      const { runHostDaemon } = await import('./daemon-run.ts');
+      await runHostDaemon(options);
     });
 }
 

@@ -90,12 +90,13 @@ async function makeIdentity(directory: string, authorized: string): Promise<stri
   return path;
 }
 
-async function enrol({ ca, sshd, stateDirectory, host }: RenewalHost): Promise<void> {
+async function enrol(host: RenewalHost): Promise<void> {
+  const { ca, sshd, stateDirectory } = host;
   const fingerprint = hash('sha256', new X509Certificate(await ca.ca.rootPem()).raw, 'hex');
   const trust = ['--ca', ca.url, '--fingerprint', fingerprint, '--state-dir', stateDirectory];
   const results = [
     await runAgent(['bootstrap', ...trust]),
-    await host('enroll', '--all-keys', '--name', NAME, '--ip', sshd.address),
+    await host.host('enroll', '--all-keys', '--name', NAME, '--ip', sshd.address),
   ];
   for (const { status, stderr } of results) if (status !== 0) throw new Error(stderr);
 }

@@ -21,12 +21,14 @@ import { type Agenda, planWork } from './agenda.ts';
 import { CaConversation } from './ca-conversation.ts';
 import { type KeyMemory, nothingYet, readRenewalRecord, writeRenewalRecord } from './renewal-record.ts';
 import { RenewalError } from './renewal-error.ts';
-import { judgeSetback } from './setback.ts';
+import { isTransportCode, judgeSetback } from './setback.ts';
 import { type SeenKey, seeKey } from './sighting.ts';
 
 export interface PassOptions {
   /** Renew whatever the age, and whatever pause a failure asked for. */
   readonly force: boolean;
+  /** Do not wait for the end of a pause that began because the CA was not reached. */
+  readonly impatient?: boolean;
   readonly signal?: AbortSignal;
   /** Told before each wait that the CA asked for. */
   readonly onWait?: (seconds: number) => void;
@@ -83,7 +85,7 @@ export async function runRenewalPass(
   const seen: SeenKey[] = [];
   for (const key of record.keys) seen.push(await seeKey(stateDirectory, key, memories));
   const now = epochSeconds();
-  const works = seen.flatMap((one) => workOf(one, now, options.force));
+  const works = seen.flatMap((one) => workOf(one, now, options));
   const busy = works.filter(({ agenda }) => agenda.renew || agenda.install || agenda.report);
   let clockAheadSeconds: bigint | undefined;
   if (busy.length > 0) {
@@ -98,9 +100,10 @@ function waiting({ signal, onWait }: PassOptions) {
   return { ...(signal === undefined ? {} : { signal }), ...(onWait === undefined ? {} : { onWait }) };
 }
 
-function workOf(seen: SeenKey, now: bigint, force: boolean): Work[] {
-  const { current, isInstalled, memory } = seen;
+function workOf(seen: SeenKey, now: bigint, { force, impatient = false }: PassOptions): Work[] {
+  const { current, isInstalled } = seen;
   if (current === undefined) return [];
+  const memory = impatient && isTransportCode(seen.memory.refusal) ? { ...seen.memory, pausedUntil: 0 } : seen.memory;
   const agenda = planWork({ current, isInstalled, memory }, now, force);
   const install = agenda.install;
   const start = { did: 'nothing', reported: false, failure: undefined, needsPerson: false } as const;

@@ -50,6 +50,11 @@ export function judgeSetback(failure: unknown, failures: number, random: number)
   };
 }
 
+/** The CA was not reached, or did not show who it is: another network may do better. */
+export function isTransportCode(code: string | null): boolean {
+  return code === 'ca-unreachable' || code === 'ca-timeout' || code === 'ca-untrusted';
+}
+
 /** 30 s, doubled with each failure up to an hour; of that, half to all. */
 export function backOffSeconds(failures: number, random: number): number {
   return jittered(Math.min(FIRST_SECONDS * 2 ** Math.min(failures - 1, 20), CAP_SECONDS), random);

@@ -1,0 +1,131 @@
+/** `countersign host run`: the daemon, and its log: one line for each thing that happened, on standard output. */
+import { type DaemonEvent, requireSchedule, runDaemon } from '../host/renewal/daemon.ts';
+import { type KeyOutcome, type PassOutcome, runRenewalPass } from '../host/renewal/renewal-pass.ts';
+import { notifyServiceManager } from '../host/renewal/service-manager.ts';
+import type { Failure } from '../failure.ts';
+import { requireAuthority } from '../state/authority.ts';
+import { formatUtc } from './certificate-text.ts';
+import type { RunOptions } from './host.ts';
+import { beginChange, placesOf } from './host-places.ts';
+import { catchInterrupts } from './interrupt.ts';
+
+/** Until SIGTERM, SIGINT or SIGHUP. @throws StateError, RenewalError when it cannot start */
+export async function runHostDaemon(options: RunOptions): Promise<void> {
+  const places = placesOf(options);
+  const log = options.json === true ? writeJson : writeText;
+  requireSchedule(options.schedule);
+  await requireAuthority(places.stateDirectory);
+  using interrupts = catchInterrupts();
+  const { signal } = interrupts;
+  const note = (message: string) => log({ level: 'info', event: 'note', message });
+  const progress = { run: async <T>(_: string, work: () => Promise<T>) => work(), note };
+  const pass = async (impatient: boolean) => {
+    await using _change = await beginChange(places, progress);
+    const onWait = (seconds: number) => note(`the CA is busy and asked to wait ${seconds} s`);
+    const authority = await requireAuthority(places.stateDirectory);
+    return await runRenewalPass(places, authority, { force: false, impatient, signal, onWait });
+  };
+  const tell = async (event: DaemonEvent) => {
+    for (const line of linesOf(event)) log(line);
+    await notify(event);
+  };
+  await runDaemon({ schedule: options.schedule, pass, tell, signal });
+}
+
+export interface LogLine {
+  readonly level: 'info' | 'warn' | 'error';
+  readonly event: string;
+  readonly message: string;
+  readonly [fact: string]: unknown;
+}
+
+export function linesOf(event: DaemonEvent): LogLine[] {
+  switch (event.event) {
+    case 'started':
+      return [{ level: 'info', event: 'started', message: `looking after the host certificates: ${event.schedule}` }];
+    case 'woken':
+      return [{ level: 'info', event: 'woken', message: event.reason }];
+    case 'passed':
+      return linesOfPass(event.outcome);
+    case 'pass-failed':
+      return [lineOfFailure(event.failure, event.wakeAt)];
+    case 'stopped':
+      return [{ level: 'info', event: 'stopped', message: 'stopped' }];
+  }
+}
+
+function linesOfPass({ keys, clockAheadSeconds }: PassOutcome): LogLine[] {
+  const clock = clockAheadSeconds === undefined ? [] : [lineOfClock(clockAheadSeconds)];
+  return [...clock, ...keys.flatMap(linesOfKey)];
+}
+
+function lineOfClock(aheadSeconds: bigint): LogLine {
+  const message = `the clock of this machine is off by ${aheadSeconds} s: the CA's time was used`;
+  return { level: 'warn', event: 'clock-off', message, seconds: Number(aheadSeconds) };
+}
+
+function linesOfKey({
+  path,
+  certificate,
+  did,
+  changedNames,
+  reported,
+  failure,
+  needsPerson,
+  nextAt,
+}: KeyOutcome): LogLine[] {
+  const lines: LogLine[] = [];
+  if (did !== 'nothing' && certificate !== undefined) {
+    const facts = { path, serial: String(certificate.serial), until: formatUtc(certificate.validBefore), changedNames };
+    lines.push({ level: 'info', event: did, message: `${path} has a new certificate until ${facts.until}`, ...facts });
+  }
+  if (reported && certificate !== undefined)
+    lines.push({
+      level: 'info',
+      event: 'reported',
+      message: `${path} was reported in use`,
+      path,
+      serial: String(certificate.serial),
+    });
+  if (failure !== undefined) {
+    const wakeAt = new Date(Number(nextAt) * 1000);
+    lines.push({ ...lineOfFailure(failure, wakeAt), level: needsPerson ? 'error' : 'warn', path, needsPerson });
+  }
+  return lines;
+}
+
+function lineOfFailure({ code, message, advice }: Failure, wakeAt: Date): LogLine {
+  const nextAt = formatUtc(BigInt(Math.floor(wakeAt.getTime() / 1000)));
+  return { level: 'warn', event: 'failed', message, code, ...(advice === undefined ? {} : { advice }), nextAt };
+}
+
+async function notify(event: DaemonEvent): Promise<void> {
+  if (event.event === 'started') return notifyServiceManager('started', 'READY=1');
+  if (event.event === 'stopped') return notifyServiceManager('stopping', 'STOPPING=1');
+  if (event.event === 'pass-failed') return notifyServiceManager(event.failure.message);
+  if (event.event === 'passed') return notifyServiceManager(statusOf(event.outcome));
+}
+
+/** One line: the certificate that ends first, or what is wrong. */
+function statusOf({ keys }: PassOutcome): string {
+  const failed = keys.find(({ failure }) => failure !== undefined);
+  if (failed?.failure !== undefined) return failed.failure.message;
+  const ends = keys.flatMap(({ certificate }) => (certificate === undefined ? [] : [certificate.validBefore]));
+  const first = ends.toSorted((a, b) => (a < b ? -1 : 1))[0];
+  return first === undefined
+    ? 'no certificate'
+    : `${ends.length} certificate(s), the first one until ${formatUtc(first)}`;
+}
+
+function writeJson(line: LogLine): void {
+  process.stdout.write(`${JSON.stringify({ time: new Date().toISOString(), ...line })}\n`);
+}
+
+function writeText({ level, message, code, advice, nextAt }: LogLine): void {
+  const facts = [
+    typeof code === 'string' ? ` [${code}]` : '',
+    typeof advice === 'string' ? ` ${advice.replaceAll('\n', ' ')}` : '',
+    typeof nextAt === 'string' ? ` Next attempt: ${nextAt}` : '',
+  ];
+  process.stdout.write(`${level}: ${message}${facts.join('')}\n`);
+}

@@ -1,0 +1,126 @@
+/**
+ * The daemon of `countersign host run`: passes over the certificates for as long as it lives. It wakes at the start, on its schedule, at
+ * the moment when a certificate or a report is due, when a pause after a failure is over, when the clock was set or the machine slept,
+ * and when the network came back after a failure. Between passes it holds nothing: no lock, no connection.
+ */
+import { networkInterfaces } from 'node:os';
+import { createTask, validate } from 'node-cron';
+import { type Failure, isFailure } from '../../failure.ts';
+import { Alarm } from './alarm.ts';
+import { type Moment, clockJumpSeconds } from './clock-watch.ts';
+import { RenewalError } from './renewal-error.ts';
+import type { PassOutcome } from './renewal-pass.ts';
+import { judgeSetback } from './setback.ts';
+
+export const DEFAULT_SCHEDULE = '*/15 * * * *';
+const WATCH_MS = 10_000;
+
+export interface DaemonOptions {
+  /** A cron expression with five fields, or six with seconds. */
+  readonly schedule: string;
+  /** One pass, with the lock held. `impatient`: something changed, so that an unreachable CA may be reached now. */
+  readonly pass: (impatient: boolean) => Promise<PassOutcome>;
+  readonly tell: (event: DaemonEvent) => void | Promise<void>;
+  /** Ends the daemon, and the pass that runs, in order. */
+  readonly signal: AbortSignal;
+}
+
+export type DaemonEvent =
+  | { readonly event: 'started'; readonly schedule: string }
+  | { readonly event: 'woken'; readonly reason: string }
+  | { readonly event: 'passed'; readonly outcome: PassOutcome; readonly wakeAt: Date }
+  | { readonly event: 'pass-failed'; readonly failure: Failure; readonly wakeAt: Date }
+  | { readonly event: 'stopped' };
+
+/** @throws RenewalError `schedule-invalid` */
+export function requireSchedule(schedule: string): void {
+  if (validate(schedule)) return;
+  throw new RenewalError('schedule-invalid', 'the schedule is not a cron expression', {
+    advice: `Give five fields, for example "${DEFAULT_SCHEDULE}" for every quarter of an hour.`,
+  });
+}
+
+/** Resolves after `signal`. @throws RenewalError, and defects */
+export async function runDaemon(options: DaemonOptions): Promise<void> {
+  const { schedule, tell } = options;
+  requireSchedule(schedule);
+  const alarm = new Alarm();
+  const state = { failed: false };
+  using _watch = watch(alarm, state);
+  const task = createTask(schedule, () => alarm.ring('schedule'), { suppressMissedWarning: true, logger: silent });
+  await task.start();
+  try {
+    await tell({ event: 'started', schedule });
+    await passUntil(options, alarm, state);
+  } finally {
+    await task.destroy();
+  }
+  await tell({ event: 'stopped' });
+}
+
+const silent = { info: () => {}, warn: () => {}, error: () => {}, debug: () => {} };
+
+async function passUntil(options: DaemonOptions, alarm: Alarm, state: { failed: boolean }): Promise<void> {
+  const { signal, tell } = options;
+  let failures = 0;
+  let impatient = true;
+  while (!signal.aborted) {
+    const result = await tryPass(options, impatient);
+    if (signal.aborted) return;
+    failures = isFailure(result) ? failures + 1 : 0;
+    state.failed = isFailure(result) || result.keys.some((key) => (key.failure ?? key.waitingAfter) !== undefined);
+    const wakeAt = new Date(isFailure(result) ? afterFailure(result, failures) : whenDue(result));
+    await tell(
+      isFailure(result)
+        ? { event: 'pass-failed', failure: result, wakeAt }
+        : { event: 'passed', outcome: result, wakeAt },
+    );
+    const reason = await alarm.wait(wakeAt.getTime() - Date.now(), signal);
+    impatient = reason !== 'due' && reason !== 'schedule';
+    if (!signal.aborted && impatient) await tell({ event: 'woken', reason });
+  }
+}
+
+async function tryPass({ pass }: DaemonOptions, impatient: boolean): Promise<PassOutcome | Failure> {
+  try {
+    return await pass(impatient);
+  } catch (error) {
+    if (isFailure(error)) return error;
+    throw error;
+  }
+}
+
+/** Epoch milliseconds. */
+function afterFailure(failure: Failure, failures: number): number {
+  return Date.now() + judgeSetback(failure, failures, Math.random()).pauseSeconds * 1000;
+}
+
+/** Epoch milliseconds of the first moment when there is something to do. */
+function whenDue({ keys }: PassOutcome): number {
+  return Math.min(...keys.map(({ nextAt }) => Number(nextAt) * 1000));
+}
+
+/** Rings when the clock was set, the machine slept, or other addresses are there while something had failed. */
+function watch(alarm: Alarm, state: { readonly failed: boolean }): Disposable {
+  let before = moment();
+  let network = addresses();
+  const timer = setInterval(() => {
+    const [after, there] = [moment(), addresses()];
+    const jump = clockJumpSeconds(before, after);
+    if (jump !== 0) alarm.ring(`the clock jumped by ${jump} s, or the machine slept`);
+    else if (state.failed && there !== network) alarm.ring('the network changed');
+    [before, network] = [after, there];
+  }, WATCH_MS);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}
+
+function moment(): Moment {
+  return { wallMs: Date.now(), monotonicMs: performance.now() };
+}
+
+function addresses(): string {
+  return Object.values(networkInterfaces())
+    .flatMap((found) => (found ?? []).map(({ address }) => address))
+    .toSorted()
+    .join(' ');
+}

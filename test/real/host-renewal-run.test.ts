@@ -1,0 +1,60 @@
+/** `countersign host run` against the real CA program and a real sshd, with certificates that live for seconds. */
+import { expect, test } from 'vitest';
+import { type LabProcess, startProcess } from '#test/support/lab-process.ts';
+import { agentProgram } from '#test/support/programs.ts';
+import { type RenewalHost, serialOf, startRenewalHost } from './host-renewal-fixture.ts';
+
+interface LogLine {
+  readonly event: string;
+  readonly level: string;
+  readonly code?: string;
+}
+
+const shortLived = { certificates: { host_lifetime: '8s', backdate: '1s' }, renewal: { allow_after_expiry: true } };
+
+function startDaemon({ places }: RenewalHost, ...args: string[]): LabProcess {
+  return startProcess([...agentProgram(), 'host', 'run', '--json', ...args, ...places]);
+}
+
+function linesOf(daemon: LabProcess): LogLine[] {
+  const whole = daemon.stdout().split('\n').slice(0, -1);
+  return whole.map((line) => JSON.parse(line) as LogLine);
+}
+
+const count = (daemon: LabProcess, event: string) => linesOf(daemon).filter((line) => line.event === event).length;
+
+test('renews by itself when a certificate is due, and ends on SIGTERM', async () => {
+  await using host = await startRenewalHost({ settings: shortLived });
+  const [before] = await host.served();
+  await using daemon = startDaemon(host);
+  await daemon.until((one) => count(one, 'renewed') >= 3 && count(one, 'reported') >= 3);
+  const ending = await daemon.stop();
+  expect(ending).toEqual({ code: 0, signal: null });
+  expect(daemon.stderr()).toBe('');
+  const events = linesOf(daemon).map(({ event }) => event);
+  expect(events[0]).toBe('started');
+  expect(events.at(-1)).toBe('stopped');
+  expect((await host.served()).map(serialOf)).not.toEqual([serialOf(before)]);
+  expect((await host.inventory()).lineage?.state).toBe('active');
+});
+
+test('asks again after the CA was away', async () => {
+  await using host = await startRenewalHost({ settings: shortLived });
+  const { process: serving, port } = host.ca;
+  await serving.stop();
+  await using daemon = startDaemon(host);
+  await daemon.until((one) => count(one, 'failed') >= 1);
+  expect(linesOf(daemon).find(({ event }) => event === 'failed')).toMatchObject({
+    code: 'ca-unreachable',
+    level: 'warn',
+  });
+  await host.ca.ca.set({ '': { address: `${host.ca.ca.address}:${port}` } });
+  await using _again = await host.ca.ca.serve();
+  await daemon.until((one) => count(one, 'renewed') >= 1, 100);
+  expect(await daemon.stop()).toEqual({ code: 0, signal: null });
+});
+
+test('refuses a schedule that is none', async () => {
+  await using host = await startRenewalHost();
+  expect(await host.host('run', '--schedule', 'at noon')).toMatchObject({ status: 1, code: 'schedule-invalid' });
+});
