@@ -5,6 +5,7 @@
 import * as oidc from 'openid-client';
 import { openLoopbackListener } from './loopback-listener.ts';
 import { httpsUrl } from './openid-provider.ts';
+import { foreignAnswer } from './provider-error.ts';
 import type { Provisioner } from './provisioner.ts';
 
 export interface CodeFlow {
@@ -36,7 +37,9 @@ export async function signInWithCode(
   const answered = listener.answer(state, signal);
   answered.catch(() => undefined); // `show` may fail first
   await show(url);
-  const tokens = await oidc.authorizationCodeGrant(config, await answered, {
+  const answer = await answered;
+  checkIssuer(answer, config.serverMetadata());
+  const tokens = await oidc.authorizationCodeGrant(config, answer, {
     pkceCodeVerifier: verifier,
     expectedState: state,
     expectedNonce: nonce,
@@ -59,6 +62,13 @@ async function authorizationUrl(
     ? await oidc.buildAuthorizationUrlWithPAR(config, parameters)
     : oidc.buildAuthorizationUrl(config, parameters);
   return httpsUrl(url.href);
+}
+
+/** RFC 9207 section 2.4: an answer names its issuer where that says it does, and never another one. @throws LoginError `answer-not-ours` */
+function checkIssuer({ searchParams }: URL, metadata: Readonly<oidc.ServerMetadata>): void {
+  const told = searchParams.getAll('iss');
+  if (told.length === 0 && metadata.authorization_response_iss_parameter_supported !== true) return;
+  if (told.length !== 1 || told[0] !== metadata.issuer) throw foreignAnswer(undefined, metadata.issuer);
 }
 
 /** What was asked for has to be what came (OpenID Connect Core 1.0 section 3.1.2.1, `max_age`). */

@@ -1,5 +1,5 @@
 /** What went wrong at the identity provider, in words: by the codes of openid-client, undici and TLS, never by message text. Pure. */
-import { AuthorizationResponseError, ClientError, ResponseBodyError } from 'openid-client';
+import { AuthorizationResponseError, ResponseBodyError } from 'openid-client';
 import { printable } from '../../ca/foreign-text.ts';
 import { transportError } from '../../ca/transport-error.ts';
 import { type Failure, isFailure } from '../../failure.ts';
@@ -23,16 +23,15 @@ export function providerError(error: unknown, issuer: string): Failure {
   const provider = printable(issuer, 128);
   if (error instanceof AuthorizationResponseError || error instanceof ResponseBodyError)
     return refusal(error, provider);
-  if (!(error instanceof ClientError)) return fromTransport(error, issuer);
-  const { code } = error;
+  const code = oauthCode(error);
   if (code === 'OAUTH_TIMEOUT') {
     return new LoginError('provider-unreachable', `${provider} does not answer in time`, {
       cause: error,
       advice: 'Try again later. Check the network and any proxy.',
     });
   }
-  if (code !== undefined && notOurs.has(code)) return foreignAnswer(error, provider);
-  if (code?.startsWith('OAUTH_') === true && code !== 'OAUTH_ABORT') {
+  if (notOurs.has(code)) return foreignAnswer(error, provider);
+  if (code !== '' && code !== 'OAUTH_ABORT') {
     return new LoginError(
       'provider-invalid',
       `${provider} answered with something that is not OpenID Connect (${code})`,
@@ -43,6 +42,12 @@ export function providerError(error: unknown, issuer: string): Failure {
     );
   }
   return fromTransport(error, issuer);
+}
+
+/** Of openid-client, or of the library below it; '' for other errors. */
+function oauthCode(error: unknown): string {
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return '';
+  return error.code.startsWith('OAUTH_') ? error.code : '';
 }
 
 /** An answer of another sign-in, or of another provider (RFC 9207). */
