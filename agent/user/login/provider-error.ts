@@ -1,8 +1,8 @@
 /** What went wrong at the identity provider, in words: by the codes of openid-client, undici and TLS, never by message text. Pure. */
-import { AuthorizationResponseError, ResponseBodyError } from 'openid-client';
+import { AuthorizationResponseError, ResponseBodyError, WWWAuthenticateChallengeError } from 'openid-client';
 import { printable } from '../../ca/foreign-text.ts';
 import { transportError } from '../../ca/transport-error.ts';
-import { type Failure, isFailure } from '../../failure.ts';
+import { isFailure } from '../../failure.ts';
 import { LoginError } from './login-error.ts';
 
 const MAX_WORDS = 300;
@@ -17,12 +17,17 @@ const notOurs: ReadonlySet<string> = new Set([
   'OAUTH_JWT_TIMESTAMP_CHECK_FAILED',
 ]);
 
-/** @param error whatever openid-client threw; a `Failure` passes unchanged */
-export function providerError(error: unknown, issuer: string): Failure {
+/** @param error whatever openid-client threw; a `Failure` passes unchanged, and so does a defect of ours */
+export function providerError(error: unknown, issuer: string): Error {
   if (isFailure(error)) return error;
+  if (error instanceof TypeError && error.cause === undefined) return error; // those of `fetch` have a cause
   const provider = printable(issuer, 128);
   if (error instanceof AuthorizationResponseError || error instanceof ResponseBodyError)
     return refusal(error, provider);
+  if (error instanceof WWWAuthenticateChallengeError) {
+    const { error: word = 'unauthorized', error_description: description } = error.cause[0]?.parameters ?? {};
+    return refusal({ error: word, error_description: description, cause: error }, provider);
+  }
   const code = oauthCode(error);
   if (code === 'OAUTH_TIMEOUT') {
     return new LoginError('provider-unreachable', `${provider} does not answer in time`, {
@@ -63,11 +68,19 @@ export function foreignAnswer(cause: unknown, provider: string): LoginError {
   );
 }
 
-function refusal(error: AuthorizationResponseError | ResponseBodyError, provider: string): LoginError {
-  const { error: code, error_description: description = '' } = error;
+interface ProviderRefusal {
+  readonly error: string;
+  readonly error_description?: string | undefined;
+  readonly cause?: unknown;
+}
+
+function refusal(
+  { error: code, error_description: description = '', cause }: ProviderRefusal,
+  provider: string,
+): LoginError {
   const words = description === '' ? '' : `: ${printable(description, MAX_WORDS)}`;
   return new LoginError('sign-in-refused', `${provider} refused (${printable(code, 64)})${words}`, {
-    cause: error,
+    cause,
     advice: 'Sign in again. If it stays, its administrator checks the client and your account.',
   });
 }
