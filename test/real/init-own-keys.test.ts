@@ -23,7 +23,7 @@ async function ca(...args: string[]): Promise<Outcome> {
 
 async function init(name: string, ...args: string[]): Promise<Outcome> {
   const common = ['--name', 'Example', '--dns', 'ca.example.com', '--passphrase-file', file('passphrase'), '--json'];
-  return await ca('init', '--dir', file(name), ...common, ...args);
+  return ca('init', '--dir', file(name), ...common, ...args);
 }
 
 async function openssl(...args: string[]): Promise<string> {
