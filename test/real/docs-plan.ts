@@ -60,6 +60,24 @@ const newToken = async ({ must }: Stage): Promise<void> =>
   runuser -u countersign-ca -- countersign-ca token --user alice --passphrase-fd 0`,
   );
 
+/** A laptop of alice that knows the host CA, with a certificate of hers; web1 is enrolled and has her account. */
+async function letAliceIn(stage: Stage): Promise<void> {
+  const { must } = stage;
+  await bootstrap(stage, 'web1');
+  await must('web1', 'countersign host enroll && useradd --create-home alice');
+  await must('ca', 'countersign-ca token --user alice --passphrase-file passphrase');
+  await must(
+    'laptop',
+    String.raw`curl -fsSk https://ca.example.internal:8443/roots.pem -o root_ca.crt
+hosts=$(curl -fsS --cacert root_ca.crt https://ca.example.internal:8443/ssh/roots | sed 's/.*"hostKey":\["\([^"]*\)".*/\1/')
+echo "@cert-authority *.example.internal ssh-ed25519 $hosts" >/etc/ssh/ssh_known_hosts
+ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519
+key=$(cut -d ' ' -f 2 ~/.ssh/id_ed25519.pub)
+curl -fsS --cacert root_ca.crt https://ca.example.internal:8443/ssh/sign --json "{\"ott\": \"TOKEN\", \"publicKey\": \"$key\"}" |
+  sed 's/.*"crt":"\([^"]*\)".*/ssh-ed25519-cert-v01@openssh.com \1 alice/' >~/.ssh/id_ed25519-cert.pub`,
+  );
+}
+
 export const defaultPlan: PagePlan = {
   machine: 'web1',
   before: async (stage) => {
@@ -109,6 +127,20 @@ export const plans: Readonly<Record<string, PagePlan>> = {
         must('ca', 'found=$(find /var/lib/countersign-ca ! -user countersign-ca); echo "$found"; test -z "$found"'),
     },
     after: async ({ must }) => must('ca', '! ls -d /var/lib/countersign-ca /etc/countersign* && ! id countersign-ca'),
+  },
+  'docs/http-api.md': { machine: 'ca', before: serveCa },
+  'docs/troubleshooting.md': {
+    machine: 'web1',
+    on: {
+      'docs/troubleshooting.md#troubleshooting/2': 'ca',
+      'docs/troubleshooting.md#ssh-still-asks-whether-to-continue-connecting/1': 'laptop',
+      'docs/troubleshooting.md#ssh-still-asks-whether-to-continue-connecting/2': 'laptop',
+      'docs/troubleshooting.md#the-ca-cannot-reach-my-host/1': 'ca',
+    },
+    before: async (stage) => {
+      await serveCa(stage);
+      await letAliceIn(stage);
+    },
   },
   'docs/yubihsm.md': {
     machine: 'ca',

@@ -54,7 +54,7 @@ export function extractBlocks(page: string, markdown: string): DocBlock[] {
 }
 
 /** As GitHub makes anchors. */
-function slugOf(line: string): string | undefined {
+export function slugOf(line: string): string | undefined {
   const title = /^#{1,6}\s+(.*)$/.exec(line)?.[1];
   return title
     ?.toLowerCase()
