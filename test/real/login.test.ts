@@ -126,9 +126,11 @@ describe('login', () => {
     await using agent = await startTestAgent();
     const browser = await stage.browserOf('alice');
     expect((await loginAs('alice', agent.env)).status).toBe(0);
-    const page = await readFile(`${browser}.page`, 'utf8');
-    expect(page).toMatch(/^200 <!doctype html>/);
-    expect(page).not.toContain('<script');
+    // the browser may still be at it when the certificate is there
+    await expect
+      .poll(async () => readFile(`${browser}.page`, 'utf8'), { timeout: 30_000 })
+      .toMatch(/^200 <!doctype html>.*<\/html>\n$/s);
+    expect(await readFile(`${browser}.page`, 'utf8')).not.toContain('<script');
   });
 
   it('signs in on another device, with a code', async () => {
