@@ -37,14 +37,14 @@ export interface HostInventory {
 export interface RenewalHostOptions {
   readonly keys?: readonly HostKeyKind[];
   readonly settings?: CaSettings;
+  /** An ssh-agent holds the private keys. */
+  readonly hostKeyAgent?: boolean;
 }
 
 const NAME = 'web1.lab.example';
 
-export async function startRenewalHost({
-  keys = ['ed25519'],
-  settings = {},
-}: RenewalHostOptions = {}): Promise<RenewalHost> {
+export async function startRenewalHost(options: RenewalHostOptions = {}): Promise<RenewalHost> {
+  const { keys = ['ed25519'], settings = {}, hostKeyAgent = false } = options;
   await using stack = new AsyncDisposableStack();
   const lab = stack.use(await openLab('loopback'));
   const initOptions = ['--allow-name', '**.lab.example', '--allow-address', lab.network];
@@ -53,7 +53,7 @@ export async function startRenewalHost({
   const { addresses } = await lab.addMachine('web1');
   const authorized = join(lab.directory, 'authorized');
   const config = [...loginConfig, `AuthorizedKeysFile ${authorized}`];
-  const sshd = stack.use(await startSshd({ addresses, port: lab.sshPort, keys, config }));
+  const sshd = stack.use(await startSshd({ addresses, port: lab.sshPort, keys, config, hostKeyAgent }));
   await lab.setZone({ [NAME]: addresses });
   const stateDirectory = join(lab.directory, 'state');
   const places = ['--sshd-config', sshd.configPath, '--state-dir', stateDirectory];
