@@ -23,7 +23,7 @@ function linesOf(daemon: LabProcess): LogLine[] {
 
 const count = (daemon: LabProcess, event: string) => linesOf(daemon).filter((line) => line.event === event).length;
 
-test('renews by itself when a certificate is due, and ends on SIGTERM', async () => {
+test('renews by itself when a certificate is due, and ends on SIGTERM', { timeout: 300_000 }, async () => {
   await using host = await startRenewalHost({ settings: shortLived });
   const [before] = await host.served();
   await using daemon = startDaemon(host);
@@ -38,7 +38,7 @@ test('renews by itself when a certificate is due, and ends on SIGTERM', async ()
   expect((await host.inventory()).lineage?.state).toBe('active');
 });
 
-test('asks again after the CA was away', async () => {
+test('asks again after the CA was away', { timeout: 300_000 }, async () => {
   await using host = await startRenewalHost({ settings: shortLived });
   const { process: serving, port } = host.ca;
   await serving.stop();
