@@ -8,6 +8,8 @@ import { type BenchReport, printReport } from './report.ts';
 const benches: Readonly<Record<string, () => Promise<{ readonly bench: () => Promise<BenchReport> }>>> = {
   agent: async () => import('./agent.ts'),
   certificates: async () => import('./certificates.ts'),
+  enrolment: async () => import('./enrolment.ts'),
+  executables: async () => import('./executables.ts'),
   renewal: async () => import('./renewal.ts'),
   store: async () => import('./store.ts'),
   yubihsm: async () => import('./yubihsm.ts'),
