@@ -21,7 +21,7 @@ export interface PagePlan {
   /** What has to be true only from this block on. */
   readonly beforeBlock?: Readonly<Record<string, (stage: Stage) => Promise<void>>>;
   readonly after?: (stage: Stage) => Promise<void>;
-  /** Files that run the block in place of this test; each of its commands has to stand in one of them. */
+  /** Files that run the block in place of this test: its commands stand in one of them, or it takes them from the page by their heading. */
   readonly elsewhere?: Readonly<Record<string, readonly string[]>>;
   /** Blocks that need the public step CLI. */
   readonly step?: readonly string[];
@@ -142,11 +142,26 @@ export const plans: Readonly<Record<string, PagePlan>> = {
       await letAliceIn(stage);
     },
   },
+  'docs/revocation.md': {
+    machine: 'ca',
+    before: async (stage) => {
+      await serveCa(stage);
+      await letAliceIn(stage);
+      const { must } = stage;
+      await must(
+        'ca',
+        'cp ca/certs/root_ca.crt root_ca.crt; cp ca/certs/ssh_host_ca.pub ca.pub; countersign-ca certs --type host',
+      );
+      await must('ca', 'countersign-ca show SERIAL | tail -n 1 >web1-cert.pub');
+    },
+  },
   'docs/yubihsm.md': {
     machine: 'ca',
     elsewhere: {
       'docs/yubihsm.md#setting-up/1': ['test/real/yubihsm-docs.test.ts'],
       'docs/yubihsm.md#a-second-device/1': ['test/real/yubihsm-docs.test.ts'],
+      'docs/yubihsm.md#the-same-by-hand-with-yubihsm-shell/1': ['test/real/yubihsm-docs.test.ts'],
+      'docs/yubihsm.md#the-same-by-hand-with-yubihsm-shell/2': ['test/real/yubihsm-docs.test.ts'],
     },
   },
 };

@@ -116,7 +116,7 @@ describe('keys of ca.toml', () => {
 
   const elsewhere = [
     ['docs/yubihsm.md', leavesOf(signerSections.yubihsm)],
-    ['docs/ca.md', leavesOf(signerSections.pkcs11)],
+    ['docs/yubihsm.md', leavesOf(signerSections.pkcs11)],
     ['docs/oidc.md', leavesOf(ConfigText).filter((key) => key.startsWith('oidc.'))],
   ] as const;
 
