@@ -1,5 +1,5 @@
 /** `npm run demo`, once, with the programs under test: it ends well, asks nothing, reaches three hosts, and leaves nothing behind. */
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -62,6 +62,7 @@ describe('npm run demo', () => {
 
 /** Command lines of all processes in which the text stands. */
 async function processesThatName(text: string): Promise<string[]> {
-  const { stdout } = await execa('ps', ['-eo', 'args='], { stdin: 'ignore' });
-  return stdout.split('\n').filter((line) => line.includes(text));
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const lines = await Promise.all(pids.map(async (pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')));
+  return lines.map((line) => line.replaceAll('\0', ' ')).filter((line) => line.includes(text));
 }
