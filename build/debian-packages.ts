@@ -17,6 +17,8 @@ export const neededPrograms: readonly NeededProgram[] = [
   { program: 'curl', debianPackage: 'curl', neededFor: ['test'] },
   { program: 'ip', debianPackage: 'iproute2', neededFor: ['test'] },
   { program: 'unshare', debianPackage: 'util-linux', neededFor: ['test'] },
+  { program: 'nsenter', debianPackage: 'util-linux', neededFor: ['test'] },
+  { program: 'setpriv', debianPackage: 'util-linux', neededFor: ['test'] },
   { program: 'strace', debianPackage: 'strace', neededFor: ['test'] },
   { program: 'dnsmasq', debianPackage: 'dnsmasq-base', neededFor: ['test'] },
   { program: 'ssh-agent', debianPackage: 'openssh-client', neededFor: ['test'] },

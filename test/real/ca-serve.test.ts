@@ -2,12 +2,19 @@
 import { once } from 'node:events';
 import { appendFile, chmod, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { generateKeyPairSync } from 'node:crypto';
+import type { Server as HttpsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import pino from 'pino';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { caLayout } from '#ca-lite/directory/layout.ts';
+import { openConfig } from '#ca-lite/directory/open-config.ts';
 import { readSecret } from '#ca-lite/directory/secrets.ts';
+import { createServer } from '#ca-lite/http/server.ts';
+import { startHousekeeping } from '#ca-lite/serve/housekeeping.ts';
+import { openCa } from '#ca-lite/serve/open-ca.ts';
 import { createServerCertificate } from '#ca-lite/x509/certificate-authority.ts';
 import { silent } from '#test/simulator/hostile-ssh/attackers.ts';
 import { newHostKey, servesKeys } from '#test/simulator/hostile-ssh/key-servers.ts';
@@ -130,7 +137,7 @@ describe('does not start', () => {
 
 describe('the TLS certificate', () => {
   /** What a client sees: the end of the certificate of a connection that was verified. @throws when it is not accepted */
-  async function seen({ port, ca }: RunningCa, servername: string): Promise<Date> {
+  async function seen({ port, ca }: Pick<RunningCa, 'port' | 'ca'>, servername: string): Promise<Date> {
     const socket = connect({ host: '127.0.0.1', port, servername, ca: [await ca.rootPem()] });
     try {
       await once(socket, 'secureConnect');
@@ -164,6 +171,37 @@ describe('the TLS certificate', () => {
     await using running = await ca.serve();
     expect((await seen(running, CA_NAME)).getTime()).toBeGreaterThan(Date.now() + 29 * day);
     expect(await readFile(caLayout(ca.directory).serverCertificate, 'utf8')).not.toBe(old);
+  });
+
+  test('is replaced while the CA serves, and connections that are open go on', async () => {
+    const ca = await copy();
+    const layout = caLayout(ca.directory);
+    const [config, log, start] = [
+      await openConfig(layout),
+      pino({ level: 'silent' }),
+      BigInt(Math.floor(Date.now() / 1000)),
+    ];
+    let now = start - 21n * 86_400n; // so that both certificates are valid for this test's own clock
+    await using open = await openCa({ layout, config, passphrase: Buffer.from(PASSPHRASE), log, now: () => now });
+    const server = await createServer(open.context, open.tls.material);
+    await server.listen({ host: '127.0.0.1', port: 0 });
+    const { port } = server.server.address() as AddressInfo;
+    const renewed = Promise.withResolvers<void>();
+    vi.useFakeTimers({ toFake: ['setInterval'] });
+    using _housekeeping = startHousekeeping(open.context, open.tls, (material) => {
+      (server.server as HttpsServer).setSecureContext(material);
+      renewed.resolve();
+    });
+    await using client = new EnrolmentClient({ url: `https://127.0.0.1:${port}`, rootPem: await ca.rootPem() });
+    expect((await client.request('GET', '/health')).status).toBe(200);
+    const before = await seen({ port, ca }, CA_NAME);
+    now = start;
+    vi.advanceTimersByTime(60_000);
+    vi.useRealTimers();
+    await renewed.promise;
+    expect((await seen({ port, ca }, CA_NAME)).getTime() - before.getTime()).toBe(21 * day);
+    expect((await client.request('GET', '/health')).status).toBe(200);
+    await server.close();
   });
 
   test('stays while it is good, and follows the names in ca.toml', async () => {

@@ -82,3 +82,25 @@ holds('slow-names-at-once', async () => {
   expect(asked).toContain(names[0]);
   expect(perName).toBeLessThan(REQUESTS / 2);
 });
+
+holds('refused-without-end', async () => {
+  const [host] = hosts;
+  if (host === undefined) return expect.unreachable();
+  const from = stage.lab.otherClients[1] ?? '';
+  const stubborn = await stage.clientOf({ from });
+  const claim = { ...host.claim, names: ['not.allowed.example'] };
+  const head = await stage.store.auditHead();
+  const answers: Answer[] = [];
+  for (let batch = 0; batch < 20; batch += 1) {
+    answers.push(...(await Promise.all(Array.from({ length: 50 }, async () => stubborn.challenge(claim)))));
+  }
+  const codes = countCodes(answers);
+  expect(Object.keys(codes).toSorted()).toEqual(['name-not-allowed', 'overloaded']);
+  expect(answers.at(-1)).toMatchObject({
+    status: 429,
+    headers: { 'retry-after': expect.stringMatching(/^\d+$/) as string },
+  });
+  const after = await stage.store.auditHead();
+  expect(Number(after.count - head.count)).toBe(codes['name-not-allowed']);
+  expect((await stage.client.challenge(claim)).json?.code).toBe('name-not-allowed');
+});

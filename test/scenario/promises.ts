@@ -69,6 +69,7 @@ export const promises = {
   // under load
   'many-at-once': '200 challenges at once from one requester are bounded, and another requester is served meanwhile',
   'slow-names-at-once': '200 challenges whose names resolve slowly do not keep another requester from being served',
+  'refused-without-end': 'a requester that is refused without end has to wait, fills no log, and is alone in it',
 } as const;
 
 export type PromiseId = keyof typeof promises;

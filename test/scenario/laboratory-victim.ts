@@ -1,0 +1,10 @@
+/** A test run that is going to be killed: a laboratory with one machine and a process on it. */
+import { startProcess } from '#test/support/lab-process.ts';
+import { openLab } from '#test/support/lab.ts';
+
+const lab = await openLab();
+const machine = await lab.addMachine('a');
+const { pid } = startProcess(machine.command(['sleep', '1000']));
+const namespace = lab.kind === 'namespaces' ? machine.command([])[3] : '';
+process.stdout.write(JSON.stringify({ pid, namespace }));
+setInterval(() => {}, 1000);
