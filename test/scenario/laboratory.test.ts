@@ -35,7 +35,7 @@ test.each(labKinds)('%s: a laboratory that was closed has left nothing, not even
 });
 
 test('what a killed test run left is taken away by the next', async () => {
-  const victim = spawn(process.execPath, [fileURLToPath(new URL('laboratory-victim.ts', import.meta.url))], {
+  const victim = spawn(process.execPath, [fileURLToPath(new URL('./laboratory-victim.ts', import.meta.url))], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const [line] = (await once(victim.stdout, 'data')) as [Buffer];
