@@ -47,14 +47,30 @@ const defaultKeyTypes: KeyType[] = [
 /** @throws ConfigError */
 export function parseConfig(text: string): Config {
   const raw = readToml(text);
-  const shape = Value.Errors(ConfigText, raw)
-    .filter((error) => error.keyword !== 'boolean') // said again, better, by `additionalProperties`
-    .map(faultOfShape);
-  if (shape.length > 0) throw new ConfigError(shape);
+  // A key that is unknown shows twice: `additionalProperties` says it better.
+  const errors = Value.Errors(ConfigText, raw).filter((error) => error.keyword !== 'boolean');
   const reader = new ValueReader();
-  const config = readConfig(raw as ConfigText, reader);
-  if (reader.faults.length > 0) throw new ConfigError(reader.faults);
+  const config = readConfig(withoutMisshapen(raw, errors), reader);
+  const faults = [...errors.map(faultOfShape), ...reader.faults];
+  if (faults.length > 0) throw new ConfigError(faults);
   return config;
+}
+
+/** What is left to read when a shape is wrong: everything else, so that its faults are found at the same time. */
+function withoutMisshapen(raw: unknown, errors: readonly { instancePath: string; keyword: string }[]): ConfigText {
+  const left = structuredClone(raw) as Record<string, unknown>;
+  for (const { instancePath, keyword } of errors) {
+    const [section, member] = instancePath.split('/').slice(1);
+    if (section === undefined || keyword === 'additionalProperties') continue;
+    const table = left[section];
+    if (member !== undefined && isTable(table)) delete table[member];
+    else delete left[section];
+  }
+  return { ...left, name: left['name'] ?? '', dns_names: left['dns_names'] ?? [] } as ConfigText;
+}
+
+function isTable(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function readToml(text: string): unknown {

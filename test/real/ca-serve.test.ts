@@ -90,18 +90,16 @@ describe('does not start', () => {
       enrolment: { names: ['*'], ports: [70_000], challenge_lifetime: '10m' },
       certificates: { host_lifetime: '30' },
     });
-    const shape = await expectNoStart(ca.startServing(), /ca\.toml cannot be used/);
-    expect(shape).toMatch(/unknown key "colour"/);
-    expect(shape).toMatch(/enrolment\.ports/);
-    await ca.set({ '': { colour: undefined }, enrolment: { ports: [22] } });
-    const values = await expectNoStart(ca.startServing(), /ca\.toml cannot be used/);
+    const words = await expectNoStart(ca.startServing(), /ca\.toml cannot be used/);
+    expect(words).toMatch(/unknown key "colour"/);
+    expect(words).toMatch(/enrolment\.ports/);
     for (const key of [
       'dns_names[0]',
       'enrolment.names[0]',
       'enrolment.challenge_lifetime',
       'certificates.host_lifetime',
     ]) {
-      expect(values).toContain(key);
+      expect(words).toContain(key);
     }
     await appendFile(caLayout(ca.directory).config, 'this is [not TOML');
     await expectNoStart(ca.startServing(), /line \d+: not valid TOML/);

@@ -87,6 +87,16 @@ key_types = ["ssh-dss"]
     expect(faultsOf(`colour = 1\n${template}`)).toHaveLength(1);
   });
 
+  it('reports wrong shapes together with wrong values', () => {
+    const text =
+      'dns_names = 1\n[enrolment]\nnames = ["*"]\nports = [70000]\n[log]\nlevel = "loud"\n[dns]\ntimeout = "5"\n';
+    const found = new Set(faultsOf(text));
+    for (const key of ['', 'dns_names', 'enrolment.ports[0]', 'enrolment.names[0]', 'log.level', 'dns.timeout']) {
+      expect(found).toContain(key);
+    }
+    expect(faultsOf('name = "x"\ndns_names = ["x"]\nenrolment = 1\n')).toEqual(['enrolment']);
+  });
+
   it('refuses a default lifetime over the maximum', () => {
     expect(faultsOf(template.replace('host_lifetime = "30d"', 'host_lifetime = "91d"'))).toEqual([
       'certificates.host_lifetime',
