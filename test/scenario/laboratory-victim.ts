@@ -6,5 +6,5 @@ const lab = await openLab();
 const machine = await lab.addMachine('a');
 const { pid } = startProcess(machine.command(['sleep', '1000']));
 const namespace = lab.kind === 'namespaces' ? machine.command([])[3] : '';
-process.stdout.write(JSON.stringify({ pid, namespace }));
+process.stdout.write(JSON.stringify({ pid, namespace, directory: lab.directory }));
 setInterval(() => {}, 1000);

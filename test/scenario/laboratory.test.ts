@@ -39,11 +39,13 @@ test('what a killed test run left is taken away by the next', async () => {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const [line] = (await once(victim.stdout, 'data')) as [Buffer];
-  const { pid, namespace } = JSON.parse(line.toString()) as { pid: number; namespace: string };
+  const left = JSON.parse(line.toString()) as { pid: number; namespace: string; directory: string };
+  const { pid, namespace, directory } = left;
   expect(existsSync(`/proc/${pid}`)).toBe(true);
   victim.kill('SIGKILL');
   await once(victim, 'exit');
   while (existsSync(`/proc/${pid}`)) await sleep(10); // the kernel ends it
   await using _next = await openLab();
   expect(await remains()).not.toContain(namespace);
+  expect(existsSync(directory)).toBe(false);
 });

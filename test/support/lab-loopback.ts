@@ -1,16 +1,16 @@
 /** The laboratory without privileges: machines are addresses of 127.77.0.0/16, all of them this one. Linux answers for all of 127.0.0.0/8. */
 import { randomInt } from 'node:crypto';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startDnsServer, zone as zoneScript } from '#test/simulator/dns/dns-server.ts';
 import { startTcpServer } from '#test/simulator/hostile-ssh/tcp-server.ts';
+import { makeLabDirectory } from './lab-directory.ts';
 import type { Lab, LabZone, Machine } from './lab.ts';
 import type { Program } from './programs.ts';
 
 export async function openLoopbackLab(): Promise<Lab> {
   await using stack = new AsyncDisposableStack();
-  const directory = await mkdtemp(join(tmpdir(), 'countersign-lab-'));
+  const directory = await makeLabDirectory();
   stack.defer(async () => rm(directory, { recursive: true, force: true }));
   let current: LabZone = {};
   const dns = stack.use(await startDnsServer((query) => zoneScript(current)(query)));

@@ -5,11 +5,11 @@
  * The number of the bridge (`cslab0` to `cslab255`) is the number of the network, 10.77.NUMBER.0/24, and claims it. Its alias is the
  * process id of the owner: what a killed test run left behind is taken away by the next.
  */
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import { isAlive, makeLabDirectory } from './lab-directory.ts';
 import { DnsmasqServer } from './lab-dnsmasq.ts';
 import type { Lab, Machine, MachineOptions } from './lab.ts';
 import type { Program } from './programs.ts';
@@ -22,7 +22,7 @@ export async function openNamespaceLab(): Promise<Lab> {
   await using stack = new AsyncDisposableStack();
   const network = await claimNetwork();
   stack.defer(async () => removeNetwork(network));
-  const directory = await mkdtemp(join(tmpdir(), 'countersign-lab-'));
+  const directory = await makeLabDirectory();
   stack.defer(async () => rm(directory, { recursive: true, force: true }));
   const builder = new NamespaceBuilder(network, directory);
   await builder.raiseBridge([1, 4, 5]);
@@ -128,10 +128,6 @@ async function sweep(): Promise<void> {
 async function bridges(): Promise<{ ifname: string; ifalias?: string }[]> {
   const { stdout } = await execa('ip', ['-json', 'link', 'show', 'type', 'bridge'], { reject: false });
   return stdout.trim() === '' ? [] : (JSON.parse(stdout) as { ifname: string; ifalias?: string }[]);
-}
-
-function isAlive(pid: number): boolean {
-  return existsSync(`/proc/${pid}`);
 }
 
 async function removeNetwork(network: number): Promise<void> {
