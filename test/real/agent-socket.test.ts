@@ -130,7 +130,11 @@ test('a client that does not read its replies holds up nobody, and gets them all
 });
 
 test('a thousand connections at once, all answered', { timeout: 120_000 }, async () => {
-  const clients = await Promise.all(Array.from({ length: 1000 }, () => RawClient.open(agent.socket)));
+  const clients: RawClient[] = [];
+  // In waves: beyond the backlog of a Unix socket the kernel turns clients away that do not wait (EAGAIN).
+  while (clients.length < 1000) {
+    clients.push(...(await Promise.all(Array.from({ length: 100 }, () => RawClient.open(agent.socket)))));
+  }
   const replies = await Promise.all(clients.map((client) => client.ask(sign)));
   expect(new Set(replies.map((reply) => reply.type))).toEqual(new Set(['signature']));
   for (const client of clients) client[Symbol.dispose]();

@@ -69,11 +69,13 @@ test('a certificate that was stored and not installed is installed by the next r
 test('converges whenever it is killed', { timeout: 300_000 }, async () => {
   await using host = await startRenewalHost({ keys: ['ed25519'] });
   const [first] = await host.served();
-  const whole = (await renewFor(host, 60_000)) ?? 0;
+  let whole = (await renewFor(host, 60_000)) ?? 0;
   expect(whole).toBeGreaterThan(0);
   let killed = 0;
   for (let at = 1; at <= KILLS; at += 1) {
-    if ((await renewFor(host, (whole * (at + 4)) / (KILLS + 4))) === undefined) killed += 1;
+    const took = await renewFor(host, (whole * (at + 4)) / (KILLS + 4));
+    if (took === undefined) killed += 1;
+    else whole = Math.min(whole, took); // the machine is faster than it was: kill earlier
     expect((await host.served())[0]?.principals).toEqual(first?.principals);
   }
   expect(killed).toBeGreaterThan(0);
