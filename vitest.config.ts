@@ -27,8 +27,6 @@ export default defineConfig({
           exclude: ['test/unit/**'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          // Real programs on a shared machine: a test that fails runs once more, and the report says that it did.
-          retry: 1,
           sequence: { groupOrder: 1 },
         },
       },
