@@ -173,7 +173,7 @@ describe('statements', () => {
       expect((await ca.get(`/time${query}`)).status).toBe(400);
   });
 
-  test('every kind of CA key makes a KRL entry for users as well', async () => {
+  test('of a user whom the CA does not know is refused', async () => {
     expect(await command('revoke', '--user', 'alice')).toMatchObject({ exitCode: 1 });
   });
 });
