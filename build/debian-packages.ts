@@ -30,6 +30,7 @@ export const neededPrograms: readonly NeededProgram[] = [
   { program: 'softhsm2-util', debianPackage: 'softhsm2', neededFor: ['test'] },
   { program: 'xxd', debianPackage: 'xxd', neededFor: ['test'] },
   { program: 'g++', debianPackage: 'g++', neededFor: ['test'] },
+  { program: 'chromium', debianPackage: 'chromium', neededFor: ['test'] },
   { program: 'python3', debianPackage: 'python3', neededFor: ['test'] },
   // OpenSSH's own regression tests, which are in no directory of the PATH
   { program: '../lib/openssh/regress/run-tests', debianPackage: 'openssh-tests', neededFor: ['test'] },
