@@ -1,7 +1,7 @@
 /** `countersign host run`: the daemon, and its log: one line for each thing that happened, on standard output. */
 import { type DaemonEvent, requireSchedule, runDaemon } from '../host/renewal/daemon.ts';
 import { type KeyOutcome, type PassOutcome, runRenewalPass } from '../host/renewal/renewal-pass.ts';
-import { notifyServiceManager } from '../host/renewal/service-manager.ts';
+import { type Notice, answerWatchdog, openServiceManager } from '../host/service-notice.ts';
 import type { Failure } from '../failure.ts';
 import { requireAuthority } from '../state/authority.ts';
 import { formatUtc } from './certificate-text.ts';
@@ -19,17 +19,40 @@ export async function runHostDaemon(options: RunOptions): Promise<void> {
   const { signal } = interrupts;
   const note = (message: string) => log({ level: 'info', event: 'note', message });
   const progress = { run: async <T>(_: string, work: () => Promise<T>) => work(), note };
+  const manager = openServiceManager();
+  const gettingOn = watchProgress();
+  using _watchdog = answerWatchdog(manager, gettingOn.isWell);
+  signal.addEventListener('abort', () => manager?.notify(endingNotice), { once: true });
   const pass = async (impatient: boolean) => {
+    using _running = gettingOn.begin();
     await using _change = await beginChange(places, progress);
     const onWait = (seconds: number) => note(`the CA is busy and asked to wait ${seconds} s`);
     const authority = await requireAuthority(places.stateDirectory);
     return await runRenewalPass(places, authority, { force: false, impatient, signal, onWait });
   };
-  const tell = async (event: DaemonEvent) => {
+  const tell = (event: DaemonEvent) => {
     for (const line of linesOf(event)) log(line);
-    await notify(event);
+    const notice = noticeOf(event);
+    if (notice !== undefined) manager?.notify(notice);
   };
   await runDaemon({ schedule: options.schedule, pass, tell, signal });
+}
+
+/** Every wait of a pass has a bound, and together they are shorter: a pass that lasts longer hangs, and the watchdog is to see it. */
+const LONGEST_PASS_MS = 30 * 60_000;
+/** An installation under way is put back, which reloads sshd and looks at it again. */
+const ENDING_SECONDS = 120;
+const endingNotice: Notice = { stopping: true, status: 'stopping', extendSeconds: ENDING_SECONDS };
+
+function watchProgress() {
+  let since: number | undefined;
+  return {
+    isWell: () => since === undefined || performance.now() - since < LONGEST_PASS_MS,
+    begin: (): Disposable => {
+      since = performance.now();
+      return { [Symbol.dispose]: () => (since = undefined) };
+    },
+  };
 }
 
 export interface LogLine {
@@ -99,11 +122,11 @@ function lineOfFailure({ code, message, advice }: Failure, wakeAt: Date): LogLin
   return { level: 'warn', event: 'failed', message, code, ...(advice === undefined ? {} : { advice }), nextAt };
 }
 
-async function notify(event: DaemonEvent): Promise<void> {
-  if (event.event === 'started') return notifyServiceManager('started', 'READY=1');
-  if (event.event === 'stopped') return notifyServiceManager('stopping', 'STOPPING=1');
-  if (event.event === 'pass-failed') return notifyServiceManager(event.failure.message);
-  if (event.event === 'passed') return notifyServiceManager(statusOf(event.outcome));
+/** What the service manager is told; undefined: nothing new. */
+export function noticeOf(event: DaemonEvent): Notice | undefined {
+  if (event.event === 'started') return { ready: true, status: 'started' };
+  if (event.event === 'pass-failed') return { status: event.failure.message };
+  return event.event === 'passed' ? { status: statusOf(event.outcome) } : undefined;
 }
 
 /** One line: the certificate that ends first, or what is wrong. */

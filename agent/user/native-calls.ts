@@ -4,6 +4,7 @@
  * Where the module or a function is missing, the functions here say so, and the agent says so in `countersign status`.
  */
 import type ffi from 'node:ffi';
+import { loadForeignFunctions } from '../foreign-functions.ts';
 import type { Peer } from './agent-state.ts';
 
 const linux = { SOL_SOCKET: 1, SO_PEERCRED: 17, RLIMIT_CORE: 4, PR_SET_DUMPABLE: 4 } as const;
@@ -24,21 +25,10 @@ export interface NativeCalls {
 /** Undefined where the platform or this Node cannot. */
 export function loadNativeCalls(): NativeCalls | undefined {
   try {
-    if (process.platform === 'linux') return linuxCalls(loadFfi());
-    return process.platform === 'darwin' ? darwinCalls(loadFfi()) : undefined;
+    if (process.platform === 'linux') return linuxCalls(loadForeignFunctions());
+    return process.platform === 'darwin' ? darwinCalls(loadForeignFunctions()) : undefined;
   } catch {
     return undefined; // a Node built without FFI, or a C library without the function
-  }
-}
-
-/** Node warns about the experimental module once; the user of an agent can do nothing about it. */
-function loadFfi(): typeof ffi {
-  const warn = process.emitWarning.bind(process);
-  process.emitWarning = () => undefined;
-  try {
-    return process.getBuiltinModule('node:ffi');
-  } finally {
-    process.emitWarning = warn;
   }
 }
 
