@@ -2,8 +2,10 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hostDirectory } from '../host/host-record.ts';
+import { issuedDirectory } from '../host/issued-store.ts';
 import type { HostPlaces } from '../host/host-context.ts';
 import { recoverHost } from '../host/recovery.ts';
+import { removeLeftovers } from '../state/leftovers.ts';
 import { acquireLock } from '../state/lock.ts';
 import { openStateDirectory, stateDirectoryPath, unusable } from '../state/state-directory.ts';
 import type { PlaceOptions } from './host.ts';
@@ -22,6 +24,10 @@ export async function beginChange({ stateDirectory }: HostPlaces, progress: Prog
   });
   await using stack = new AsyncDisposableStack();
   stack.use(await acquireLock(join(stateDirectory, 'lock')));
+  const host = hostDirectory(stateDirectory);
+  await removeLeftovers([stateDirectory, host, issuedDirectory(stateDirectory)]).catch((cause: unknown) => {
+    throw unusable(stateDirectory, cause);
+  });
   const remark = await recoverHost(stateDirectory);
   if (remark !== undefined) progress.note(remark);
   return stack.move();

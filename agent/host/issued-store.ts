@@ -16,7 +16,7 @@ import { hostDirectory } from './host-record.ts';
 export async function storeIssued(stateDirectory: string, key: Fingerprint, certificate: Certificate): Promise<void> {
   const path = issuedPath(stateDirectory, key);
   try {
-    await mkdir(join(hostDirectory(stateDirectory), 'issued'), { recursive: true, mode: 0o700 });
+    await mkdir(issuedDirectory(stateDirectory), { recursive: true, mode: 0o700 });
     await writeDurably(path, certificate.blob, 0o600);
   } catch (cause) {
     throw unusable(path, cause);
@@ -33,6 +33,10 @@ export async function readIssued(stateDirectory: string, key: Fingerprint): Prom
   }
 }
 
+export function issuedDirectory(stateDirectory: string): string {
+  return join(hostDirectory(stateDirectory), 'issued');
+}
+
 function issuedPath(stateDirectory: string, key: Fingerprint): string {
-  return join(hostDirectory(stateDirectory), 'issued', `${hash('sha256', key, 'hex').slice(0, 32)}.cert`);
+  return join(issuedDirectory(stateDirectory), `${hash('sha256', key, 'hex').slice(0, 32)}.cert`);
 }

@@ -5,7 +5,6 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { systemErrorCode, systemErrorReason } from '../failure.ts';
-import { siblingPath } from '../state/durable-file.ts';
 import { HostError } from './host-error.ts';
 
 /** As much as all our files in one directory can need: certificates, drop-in, journal. */
@@ -17,8 +16,10 @@ export async function requireWritable(paths: readonly string[]): Promise<void> {
 }
 
 async function tryDirectory(directory: string, wanted: string): Promise<void> {
-  const trial = siblingPath(join(directory, 'countersign'), 'trial');
+  // One name, so that what a killed run left is taken away by the next.
+  const trial = join(directory, '.countersign.trial');
   try {
+    await rm(trial, { force: true });
     // Not flushed: file systems reserve the space when it is written, and a flush costs more than the rest of the plan.
     await writeFile(trial, new Uint8Array(TRIAL_BYTES), { flag: 'wx', mode: 0o600 });
   } catch (cause) {

@@ -3,7 +3,8 @@
  * that a killed run or a power cut never blocks the next one. A holder is known by process id, time of start and boot, since ids
  * come back.
  */
-import { link, readFile, rm, writeFile } from 'node:fs/promises';
+import { link, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { systemErrorCode } from '../failure.ts';
 import { siblingPath } from './durable-file.ts';
 import { unusable } from './state-directory.ts';
@@ -22,7 +23,18 @@ export async function acquireLock(path: string): Promise<AsyncDisposable> {
   } finally {
     await rm(own, { force: true });
   }
+  await removeAbandoned(path);
   return { [Symbol.asyncDispose]: async () => rm(path, { force: true }) };
+}
+
+/** What runs left that were killed while they tried to take the lock. Those that try now are there to be asked for. */
+async function removeAbandoned(path: string): Promise<void> {
+  const directory = dirname(path);
+  const isAttempt = new RegExp(`^\\.${basename(path)}\\.[0-9a-f]{12}\\.pid$`);
+  for (const name of (await readdir(directory)).filter((found) => isAttempt.test(found))) {
+    const holder = await readHolder(join(directory, name));
+    if (holder !== '' && !(await runs(holder))) await rm(join(directory, name), { force: true });
+  }
 }
 
 async function take(path: string, own: string): Promise<void> {
@@ -63,8 +75,12 @@ async function breakIfStale(path: string, own: string): Promise<void> {
 /** @throws StateError `busy` when the holder runs */
 async function requireGone(path: string): Promise<void> {
   const holder = await readHolder(path);
+  if (await runs(holder)) throw busy(path, Number.parseInt(holder, 10));
+}
+
+async function runs(holder: string): Promise<boolean> {
   const pid = Number.parseInt(holder, 10);
-  if (pid > 0 && (await describeProcess(pid)) === holder) throw busy(path, pid);
+  return pid > 0 && (await describeProcess(pid)) === holder;
 }
 
 function busy(path: string, pid?: number): StateError {

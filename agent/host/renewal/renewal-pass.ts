@@ -20,7 +20,6 @@ import { findReloadMethod } from '../reload.ts';
 import { type Agenda, planWork } from './agenda.ts';
 import { CaConversation } from './ca-conversation.ts';
 import { type KeyMemory, nothingYet, readRenewalRecord, writeRenewalRecord } from './renewal-record.ts';
-import { removeLeftovers } from './leftover.ts';
 import { RenewalError } from './renewal-error.ts';
 import { isTransportCode, judgeSetback } from './setback.ts';
 import { type SeenKey, seeKey } from './sighting.ts';
@@ -82,7 +81,6 @@ export async function runRenewalPass(
   const { stateDirectory } = places;
   const record = await readHostRecord(stateDirectory);
   if (record === undefined || record.keys.length === 0) throw notEnrolled();
-  await removeLeftovers(stateDirectory);
   const memories = await readRenewalRecord(stateDirectory);
   const seen: SeenKey[] = [];
   for (const key of record.keys) seen.push(await seeKey(stateDirectory, key, memories));
