@@ -3,7 +3,7 @@
  * remembered, and from the clock.
  */
 import type { Certificate } from '#openssh/certificate.ts';
-import { renewalDueAt, spreadOver } from './due.ts';
+import { renewalDueAt, spreadOver } from '../../schedule/due.ts';
 import type { KeyMemory } from './renewal-record.ts';
 import { MAX_PAUSE_SECONDS } from './setback.ts';
 

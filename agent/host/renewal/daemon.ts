@@ -3,17 +3,15 @@
  * the moment when a certificate or a report is due, when a pause after a failure is over, when the clock was set or the machine slept,
  * and when the network came back after a failure. Between passes it holds nothing: no lock, no connection.
  */
-import { networkInterfaces } from 'node:os';
 import { createTask, validate } from 'node-cron';
 import { type Failure, isFailure } from '../../failure.ts';
-import { Alarm } from './alarm.ts';
-import { type Moment, clockJumpSeconds } from './clock-watch.ts';
+import { Alarm } from '../../schedule/alarm.ts';
+import { watchForWakes } from '../../schedule/wake-watch.ts';
 import { RenewalError } from './renewal-error.ts';
 import type { PassOutcome } from './renewal-pass.ts';
 import { judgeSetback } from './setback.ts';
 
 export const DEFAULT_SCHEDULE = '*/15 * * * *';
-const WATCH_MS = 10_000;
 
 export interface DaemonOptions {
   /** A cron expression with five fields, or six with seconds. */
@@ -46,7 +44,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   requireSchedule(schedule);
   const alarm = new Alarm();
   const state = { failed: false };
-  using _watch = watch(alarm, state);
+  using _watch = watchForWakes(alarm, state);
   const task = createTask(schedule, () => alarm.ring('schedule'), { suppressMissedWarning: true, logger: silent });
   await task.start();
   try {
@@ -98,29 +96,4 @@ function afterFailure(failure: Failure, failures: number): number {
 /** Epoch milliseconds of the first moment when there is something to do. */
 function whenDue({ keys }: PassOutcome): number {
   return Math.min(...keys.map(({ nextAt }) => Number(nextAt) * 1000));
-}
-
-/** Rings when the clock was set, the machine slept, or other addresses are there while something had failed. */
-function watch(alarm: Alarm, state: { readonly failed: boolean }): Disposable {
-  let before = moment();
-  let network = addresses();
-  const timer = setInterval(() => {
-    const [after, there] = [moment(), addresses()];
-    const jump = clockJumpSeconds(before, after);
-    if (jump !== 0) alarm.ring(`the clock jumped by ${jump} s, or the machine slept`);
-    else if (state.failed && there !== network) alarm.ring('the network changed');
-    [before, network] = [after, there];
-  }, WATCH_MS);
-  return { [Symbol.dispose]: () => clearInterval(timer) };
-}
-
-function moment(): Moment {
-  return { wallMs: Date.now(), monotonicMs: performance.now() };
-}
-
-function addresses(): string {
-  return Object.values(networkInterfaces())
-    .flatMap((found) => (found ?? []).map(({ address }) => address))
-    .toSorted()
-    .join(' ');
 }

@@ -3,12 +3,11 @@
  * the CA (protocol/api-error.ts) and of the agent, never by prose. Pure.
  */
 import { CaError } from '../../ca/ca-error.ts';
+import { backOffSeconds, jittered } from '../../schedule/back-off.ts';
 
 /** Nobody is waited for longer than this; a pause that claims more comes from a clock that was wrong. */
 export const MAX_PAUSE_SECONDS = 24 * 3600;
 
-const FIRST_SECONDS = 30;
-const CAP_SECONDS = 3600;
 const [QUARTER, SIX_HOURS, DAY] = [15 * 60, 6 * 3600, MAX_PAUSE_SECONDS];
 
 /** Refusals that time alone does not mend: how often to look whether somebody decided otherwise, in seconds. */
@@ -53,13 +52,4 @@ export function judgeSetback(failure: unknown, failures: number, random: number)
 /** The CA was not reached, or did not show who it is: another network may do better. */
 export function isTransportCode(code: string | null): boolean {
   return code === 'ca-unreachable' || code === 'ca-timeout' || code === 'ca-untrusted';
-}
-
-/** 30 s, doubled with each failure up to an hour; of that, half to all. */
-export function backOffSeconds(failures: number, random: number): number {
-  return jittered(Math.min(FIRST_SECONDS * 2 ** Math.min(failures - 1, 20), CAP_SECONDS), random);
-}
-
-function jittered(seconds: number, random: number): number {
-  return Math.ceil(seconds / 2 + (seconds / 2) * random);
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { planWork } from '#agent/host/renewal/agenda.ts';
-import { renewalDueAt } from '#agent/host/renewal/due.ts';
+import { renewalDueAt } from '#agent/schedule/due.ts';
 import { type KeyMemory, nothingYet } from '#agent/host/renewal/renewal-record.ts';
 import { newest } from '#agent/host/renewal/sighting.ts';
 import { sampleCertificate, sampleHostKey, sampleNow } from '../host-key-sample.ts';

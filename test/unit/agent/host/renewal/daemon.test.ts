@@ -1,6 +1,6 @@
 /** The daemon's loop with a clock in the test's hand. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { clockJumpSeconds } from '#agent/host/renewal/clock-watch.ts';
+import { clockJumpSeconds } from '#agent/schedule/clock-watch.ts';
 import { type DaemonEvent, requireSchedule, runDaemon } from '#agent/host/renewal/daemon.ts';
 import { HostError } from '#agent/host/host-error.ts';
 import type { KeyOutcome, PassOutcome } from '#agent/host/renewal/renewal-pass.ts';

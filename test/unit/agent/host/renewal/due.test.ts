@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { renewalDueAt, shareOf, spreadOver } from '#agent/host/renewal/due.ts';
+import { renewalDueAt, shareOf, spreadOver } from '#agent/schedule/due.ts';
 import { sampleCertificate, sampleHostKey, sampleNow } from '../host-key-sample.ts';
 
 const key = sampleHostKey('ed25519');
