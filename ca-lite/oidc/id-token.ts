@@ -2,6 +2,7 @@
  * Judges an ID token as the credential for a user certificate: signature, issuer, audience and times (OpenID Connect Core 1.0 section 3.1.3.7)
  * with jose, then the binding to the SSH key, then the claims that the provisioner asks for. Nothing is consumed here.
  */
+import { hash } from 'node:crypto';
 import { type JWTPayload, type JWTVerifyGetKey, decodeJwt, errors, jwtVerify } from 'jose';
 import { decodeBase64, decodeBase64Url } from '#openssh/base64.ts';
 import { FormatError } from '#openssh/format-error.ts';
@@ -19,9 +20,10 @@ import { findUnmetRule } from './claim-check.ts';
 import type { OidcPolicy } from './oidc-policy.ts';
 import { ProviderError } from './provider.ts';
 
-/** The same token twice is the same id: what is consumed when a certificate is issued for it. */
 export interface JudgedIdToken {
   readonly claims: JWTPayload;
+  /** What is consumed when a certificate is issued for it: the same for every text that says the same. */
+  readonly id: string;
   readonly expiresAt: bigint;
 }
 
@@ -57,7 +59,15 @@ export async function judgeIdToken(
   const unmet = findUnmetRule(claims, policy.requirements, request.now);
   if (unmet !== undefined)
     return refuse('identity-not-accepted', `The provisioner ${policy.name} does not accept this sign-in: ${unmet}.`);
-  return { claims, expiresAt: BigInt(claims.exp ?? 0) };
+  return { claims, id: idOf(request.token), expiresAt: BigInt(claims.exp ?? 0) };
+}
+
+/**
+ * Over header and payload alone: whoever holds a token can write its signature differently so that it still verifies (an ECDSA signature has
+ * a twin, and the last character of base64url bits to spare).
+ */
+function idOf(token: string): string {
+  return `oidc:${hash('sha256', token.slice(0, token.lastIndexOf('.')), 'base64url')}`;
 }
 
 async function verify(

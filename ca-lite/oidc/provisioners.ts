@@ -2,8 +2,6 @@
  * The OIDC provisioners of this CA: which one a token is for, what it is worth, and how they are listed for clients. The token names its
  * issuer; the rules of that issuer alone judge it, so that a token can never choose softer ones.
  */
-import { hash } from 'node:crypto';
-import { encodeBase64Url } from '#openssh/base64.ts';
 import type { SshSignRequest } from '#protocol/step-api.ts';
 import type { CertificateGrant } from '../issue/certificate-grant.ts';
 import { matchesAny } from '../policy/name-pattern.ts';
@@ -68,9 +66,8 @@ export class OidcProvisioners implements AsyncDisposable {
       );
     }
     const expiresAt = judged.expiresAt + BigInt(policy.clockToleranceSeconds);
-    const id = `oidc:${encodeBase64Url(hash('sha256', request.ott, 'buffer'))}`;
     const grant = grantOf(policy, judged.claims, mapped.principals, now);
-    return { provisioner: policy.name, grant, token: { id, expiresAt, recorded: false } };
+    return { provisioner: policy.name, grant, token: { id: judged.id, expiresAt, recorded: false } };
   }
 
   /** As step-ca lists OIDC provisioners, with our member for our own clients (protocol/identity-binding.ts). */

@@ -126,6 +126,27 @@ describe('an ID token', () => {
     }
   });
 
+  it('is one token however its signature is written', async () => {
+    const token = await sign(good);
+    const parts = token.split('.');
+    const signature = Buffer.from(parts[2] ?? '', 'base64url');
+    const order = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
+    const twin = (order - BigInt(`0x${signature.subarray(32).toString('hex')}`)).toString(16).padStart(64, '0');
+    const mirrored = Buffer.concat([signature.subarray(0, 32), Buffer.from(twin, 'hex')]).toString('base64url');
+    const relaxed = { ...policy, nonceBinding: 'optional' } as const;
+    const ids = new Set<string>();
+    for (const text of [token, [...parts.slice(0, 2), mirrored].join('.')]) {
+      const judged = await judgeIdToken(
+        { token: text, publicKeyBlob: blobOf(user), proof: undefined, now },
+        relaxed,
+        getKey,
+      );
+      if (isRefusal(judged)) throw new Error(judged.refused);
+      ids.add(judged.id);
+    }
+    expect(ids.size).toBe(1);
+  });
+
   it('needs no proof where the provisioner says so, but a wrong one is refused there too', async () => {
     const token = await sign({ ...good, nonce: 'random' });
     expect(await outcome(token, { proof: undefined, policy: { nonceBinding: 'optional' } })).toBe('accepted');
