@@ -66,6 +66,7 @@ export const errorStatuses = {
   'renewal-expired': 403,
   'renewal-revoked': 403,
   'renewal-no-principals': 403,
+  'sign-in-needed': 403,
   'renewal-underway': 503,
   'enrolment-cleared': 403,
   'not-lineage-head': 409,

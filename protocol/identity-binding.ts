@@ -54,5 +54,9 @@ export const OidcClientSettings = Type.Object({
   /** Extra parameters of the authorization request, such as acr_values, max_age, prompt. */
   authorizationParameters: Type.Record(Type.String(), Type.String()),
   pushedAuthorization: Type.Boolean({ description: 'use PAR (RFC 9126) where the provider offers it' }),
+  /** Certificates renew by their key (POST /ssh/renew) for so long after the sign-in, and so often; absent: they do not. */
+  renewal: Type.Optional(
+    Type.Object({ forSeconds: Type.Integer({ minimum: 1 }), times: Type.Integer({ minimum: 1, maximum: 100_000 }) }),
+  ),
 });
 export type OidcClientSettings = Static<typeof OidcClientSettings>;

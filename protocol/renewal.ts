@@ -1,8 +1,12 @@
 /**
- * Renewal, rekeying and revocation of host certificates by the key of the certificate itself: `POST /ssh/renew`, `/ssh/rekey`,
- * `/ssh/revoke`, with the SSHPOP token of step-ca (a JWT signed by the host key whose header carries the certificate), so that the
+ * Renewal, rekeying and revocation of certificates by the key of the certificate itself: `POST /ssh/renew`, `/ssh/rekey`,
+ * `/ssh/revoke`, with the SSHPOP token of step-ca (a JWT signed by the key whose header carries the certificate), so that the
  * public `step ssh renew`, `step ssh rekey` and `step ssh revoke` work unmodified. What an answer means for the host, and why a
  * lost one can always be asked for again: docs/lineage.md.
+ *
+ * Host certificates renew, rekey, revoke themselves and report. User certificates renew, where policy lets them (docs/oidc.md), and revoke
+ * themselves; the token is the same, made with the user's key. A user certificate that may not renew is refused with one of the
+ * {@link SIGN_IN_CODES}: then only a sign-in helps, or the grant that the message names.
  *
  * The token. Protected header:
  *   alg     by the key: Ed25519 `EdDSA`; ECDSA P-256, P-384, P-521 `ES256`, `ES384`, `ES512`; RSA `RS256`. No other one.
@@ -64,16 +68,30 @@ export type SshpopClaims = Static<typeof SshpopClaims>;
 
 const SshpopToken = Type.String({ minLength: 1, maxLength: 32 * 1024, description: 'the SSHPOP token' });
 
+/** Refusals of `/ssh/renew` for a user certificate that end with a sign-in: policy does not renew it (any more), it has expired, or it is not on record. */
+export const SIGN_IN_CODES = ['sign-in-needed', 'renewal-expired', 'certificate-unknown'] as const;
+
 /** `POST /ssh/renew`: the same key, decided anew. */
 export const SshRenewRequest = Type.Object({ ott: SshpopToken });
 export type SshRenewRequest = Static<typeof SshRenewRequest>;
 
 /**
  * 201 of renew and rekey. Asked again before the new certificate was reported in use, the CA answers with the same certificate.
- * It replaces the old one only when it is reported (`POST /ssh/status`) or renews itself.
+ * It replaces the old one only when it is reported (`POST /ssh/status`) or renews itself. Of a user there is no report: a certificate that was
+ * renewed gives out the same successor for as long as that is not due itself, and stays good until it ends.
  */
 export const SshRenewReply = Type.Object({
   crt: Type.Unsafe<string>({ ...Base64, description: 'the certificate blob' }),
+  /** Of a user certificate that policy renews: what is left of this sign-in. Absent when a grant allowed it, and for hosts. */
+  signIn: Type.Optional(
+    Type.Object({
+      renewableUntil: Type.Integer({
+        minimum: 0,
+        description: 'epoch seconds; no certificate of this sign-in is valid longer',
+      }),
+      renewalsLeft: Type.Integer({ minimum: 0 }),
+    }),
+  ),
 });
 export type SshRenewReply = Static<typeof SshRenewReply>;
 
