@@ -3,6 +3,7 @@
 export type Purpose = 'demo' | 'test';
 
 export interface NeededProgram {
+  /** Its name; with a slash: a file, relative to a directory of the PATH. */
   program: string;
   debianPackage: string;
   neededFor: readonly Purpose[];
@@ -32,6 +33,11 @@ export const neededPrograms: readonly NeededProgram[] = [
   { program: 'g++', debianPackage: 'g++', neededFor: ['test'] },
   { program: 'chromium', debianPackage: 'chromium', neededFor: ['test'] },
   { program: 'python3', debianPackage: 'python3', neededFor: ['test'] },
+  // the keychain of a desktop, and what its add-on is compiled with
+  { program: 'gnome-keyring-daemon', debianPackage: 'gnome-keyring', neededFor: ['test'] },
+  { program: 'dbus-run-session', debianPackage: 'dbus', neededFor: ['test'] },
+  { program: 'pkg-config', debianPackage: 'pkg-config', neededFor: ['test'] },
+  { program: '../include/libsecret-1/libsecret/secret.h', debianPackage: 'libsecret-1-dev', neededFor: ['test'] },
   // OpenSSH's own regression tests, which are in no directory of the PATH
   { program: '../lib/openssh/regress/run-tests', debianPackage: 'openssh-tests', neededFor: ['test'] },
 ];

@@ -24,7 +24,7 @@ const sshdDirectory = '/run/sshd';
  */
 export async function setUp(purpose: Purpose): Promise<string> {
   const path = [...(process.env['PATH'] ?? '').split(delimiter), ...administratorPath];
-  const isThere = (program: string) => path.some((directory) => isExecutable(join(directory, program)));
+  const isThere = (program: string) => path.some((directory) => isUsable(join(directory, program)));
   const missing = missingFor(purpose, isThere);
   if (missing.packages.length > 0) {
     console.log(`setup: not installed: ${missing.programs.join(', ')}`);
@@ -37,25 +37,37 @@ export async function setUp(purpose: Purpose): Promise<string> {
   return path.join(delimiter);
 }
 
-/** `npm ci` leaves an optional add-on out where there was no compiler yet. */
+/** `npm ci` leaves an optional add-on out where there was no compiler yet, and never runs the install script of `keytar`. */
 async function buildAddOns(): Promise<void> {
-  const addOn = join(root, 'node_modules', 'pkcs11js', 'build', 'Release', 'pkcs11.node');
-  if (existsSync(addOn)) return;
-  console.log('setup: compiling the add-on of pkcs11js');
-  const command = [
-    'install',
-    '--no-save',
-    '--ignore-scripts=false',
-    `pkcs11js@${manifest.optionalDependencies.pkcs11js}`,
-  ];
-  const { failed } = await execa('npm', command, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], reject: false });
-  if (failed || !existsSync(addOn))
-    throw new SetupError('The add-on of pkcs11js cannot be compiled. See what npm printed.');
+  const modules = join(root, 'node_modules');
+  const { pkcs11js } = manifest.optionalDependencies;
+  await buildAddOn('pkcs11js', join(modules, 'pkcs11js', 'build', 'Release', 'pkcs11.node'), {
+    command: ['install', '--no-save', '--ignore-scripts=false', `pkcs11js@${pkcs11js}`],
+    cwd: root,
+  });
+  const keytar = join(modules, 'keytar');
+  await buildAddOn('keytar', join(keytar, 'build', 'Release', 'keytar.node'), {
+    command: ['run', 'build'],
+    cwd: keytar,
+  });
 }
 
-function isExecutable(file: string): boolean {
+async function buildAddOn(
+  name: string,
+  addOn: string,
+  { command, cwd }: { readonly command: readonly string[]; readonly cwd: string },
+): Promise<void> {
+  if (existsSync(addOn)) return;
+  console.log(`setup: compiling the add-on of ${name}`);
+  const { failed } = await execa('npm', command, { cwd, stdio: ['ignore', 'inherit', 'inherit'], reject: false });
+  if (failed || !existsSync(addOn))
+    throw new SetupError(`The add-on of ${name} cannot be compiled. See what npm printed.`);
+}
+
+/** Headers are read, programs run. */
+function isUsable(file: string): boolean {
   try {
-    accessSync(file, constants.X_OK);
+    accessSync(file, file.endsWith('.h') ? constants.R_OK : constants.X_OK);
     return true;
   } catch {
     return false;
