@@ -26,6 +26,7 @@ const VERSION = 1;
 const ARMOR_BEGIN = '-----BEGIN SSH SIGNATURE-----';
 const ARMOR_END = '-----END SSH SIGNATURE-----';
 const ARMOR_WIDTH = 70;
+const MAX_ARMORS = 16;
 
 export type SshsigHash = 'sha256' | 'sha512';
 
@@ -124,6 +125,16 @@ export function dearmorSshsig(text: string): Uint8Array {
     throw new FormatError('bad-armor', `not an SSH signature: expected ${ARMOR_BEGIN} and its end`);
   }
   return decodeBase64(lines.join(''));
+}
+
+/** The blobs of armors that stand one after the other, at least one and at most {@link MAX_ARMORS}. @throws FormatError */
+export function dearmorSshsigs(text: string): Uint8Array[] {
+  if (text.length > MAX_ARMORS * 2 * MAX_SSHSIG_LENGTH) throw new FormatError('too-large', 'the SSHSIGs are too long');
+  const ends = text.trim().split(ARMOR_END);
+  if (ends.pop() !== '' || ends.length > MAX_ARMORS) {
+    throw new FormatError('bad-armor', `not 1 to ${MAX_ARMORS} SSH signatures, one after the other`);
+  }
+  return ends.map((armor) => dearmorSshsig(`${armor}${ARMOR_END}`));
 }
 
 function decodeSigner(keyBlob: Uint8Array): Pick<Sshsig, 'key' | 'certificate'> {

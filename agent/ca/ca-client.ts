@@ -1,7 +1,7 @@
 /**
  * Requests to the CA over HTTPS: nothing but the pinned root is trusted, every wait and every body has a bound, errors become
  * `CaError`, and an overloaded CA is asked again when it says so. Does I/O.
- * Refused on purpose: redirects (undici follows none), proxies from the environment, bodies over 1 MiB.
+ * Refused on purpose: redirects (undici follows none), proxies from the environment, bodies over a bound, 1 MiB unless the caller sets another.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Static, TSchema } from 'typebox';
@@ -33,12 +33,29 @@ export interface CaClientOptions {
   readonly signal?: AbortSignal;
   /** Told before each wait that the CA asked for. */
   readonly onWait?: (seconds: number) => void;
+  /** Of one body; default {@link MAX_BODY_BYTES}. */
+  readonly maxBodyBytes?: number;
+}
+
+interface Request {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  /** JSON. */
+  readonly body?: string;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 interface Answer {
   readonly status: number;
   readonly retryAfter: string | undefined;
-  readonly text: string;
+  readonly etag: string | undefined;
+  readonly body: Uint8Array;
+}
+
+export interface Download {
+  /** Undefined when nothing changed since `knownEtag`. */
+  readonly bytes: Uint8Array | undefined;
+  readonly etag: string | undefined;
 }
 
 export interface CaClient extends AsyncDisposable {
@@ -48,6 +65,8 @@ export interface CaClient extends AsyncDisposable {
   get<T extends TSchema>(path: string, schema: T, query?: URLSearchParams): Promise<Static<T>>;
   /** @throws CaError */
   post<T extends TSchema>(path: string, body: unknown, schema: T): Promise<Static<T>>;
+  /** A body that is no JSON. @param knownEtag of what is held: sent as `If-None-Match` @throws CaError */
+  download(path: string, knownEtag?: string): Promise<Download>;
 }
 
 /** Opens no connection yet. Dispose it to close the connections that its requests opened. */
@@ -67,26 +86,36 @@ class HttpsCaClient implements CaClient {
       connect: { ...trust, minVersion: 'TLSv1.2', timeout: CONNECT_TIMEOUT_MS },
       headersTimeout: ANSWER_TIMEOUT_MS,
       bodyTimeout: BODY_TIMEOUT_MS,
-      maxResponseSize: MAX_BODY_BYTES,
+      maxResponseSize: options.maxBodyBytes ?? MAX_BODY_BYTES,
     });
   }
 
   async get<T extends TSchema>(path: string, schema: T, query?: URLSearchParams): Promise<Static<T>> {
-    return this.#read(await this.#send('GET', query === undefined ? path : `${path}?${query.toString()}`), schema);
+    const whole = query === undefined ? path : `${path}?${query.toString()}`;
+    return this.#read(await this.#send({ method: 'GET', path: whole }), schema);
   }
 
   async post<T extends TSchema>(path: string, body: unknown, schema: T): Promise<Static<T>> {
-    return this.#read(await this.#send('POST', path, JSON.stringify(body)), schema);
+    return this.#read(await this.#send({ method: 'POST', path, body: JSON.stringify(body) }), schema);
+  }
+
+  async download(path: string, knownEtag?: string): Promise<Download> {
+    const known = knownEtag === undefined ? {} : { 'if-none-match': knownEtag };
+    const answer = await this.#send({ method: 'GET', path, headers: { accept: '*/*', ...known } });
+    const { status, etag, body } = answer;
+    if (status === 304 && knownEtag !== undefined) return { bytes: undefined, etag: knownEtag };
+    if (status !== 200) throw refusalError(answer, parseJson(body), this.#options.url);
+    return { bytes: body, etag };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#agent.destroy();
   }
 
-  async #send(method: 'GET' | 'POST', path: string, body?: string): Promise<Answer> {
+  async #send(request: Request): Promise<Answer> {
     let waitedSeconds = 0;
     for (let attempt = 1; ; attempt++) {
-      const answer = await this.#sendOnce(method, path, body);
+      const answer = await this.#sendOnce(request);
       const { status, retryAfter } = answer;
       const delay = retryDelaySeconds({ status, retryAfter, attempt, waitedSeconds, nowMs: Date.now() });
       if (delay === undefined) return answer;
@@ -105,8 +134,8 @@ class HttpsCaClient implements CaClient {
     }
   }
 
-  async #sendOnce(method: 'GET' | 'POST', path: string, body: string | undefined): Promise<Answer> {
-    const headers = { 'user-agent': `countersign/${version}`, accept: 'application/json' };
+  async #sendOnce({ method, path, body, headers: more }: Request): Promise<Answer> {
+    const headers = { 'user-agent': `countersign/${version}`, accept: 'application/json', ...more };
     try {
       const response = await this.#agent.request({
         origin: this.#options.url,
@@ -125,12 +154,13 @@ class HttpsCaClient implements CaClient {
   async #collect(response: Dispatcher.ResponseData): Promise<Answer> {
     const date = Date.parse(headerOf(response, 'date') ?? '');
     if (!Number.isNaN(date)) this.caTimeMs = date;
-    const text = await response.body.text();
-    return { status: response.statusCode, retryAfter: headerOf(response, 'retry-after'), text };
+    const body = await response.body.bytes();
+    const [retryAfter, etag] = [headerOf(response, 'retry-after'), headerOf(response, 'etag')];
+    return { status: response.statusCode, retryAfter, etag, body };
   }
 
   #read<T extends TSchema>(answer: Answer, schema: T): Static<T> {
-    const value = parseJson(answer.text);
+    const value = parseJson(answer.body);
     if (answer.status < 200 || answer.status > 299) throw refusalError(answer, value, this.#options.url);
     if (Value.Check(schema, value)) return value;
     throw new CaError(
@@ -152,9 +182,9 @@ function headerOf(response: Dispatcher.ResponseData, name: string): string | und
   return Array.isArray(value) ? value[0] : value;
 }
 
-function parseJson(text: string): unknown {
+function parseJson(body: Uint8Array): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(new TextDecoder().decode(body));
   } catch {
     return undefined;
   }

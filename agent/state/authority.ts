@@ -20,6 +20,8 @@ export const AuthorityFile = Type.Object({
   hostCaKeys: KeyLines,
   userCaKeys: KeyLines,
   pinnedAt: Type.String({ maxLength: 64 }),
+  /** Absent before the first document was taken over. */
+  trustNumber: Type.Optional(Type.Integer({ minimum: 1 })),
 });
 type AuthorityFile = Static<typeof AuthorityFile>;
 
@@ -34,6 +36,8 @@ export interface Authority {
   readonly userCaKeys: readonly PublicKey[];
   /** ISO 8601. */
   readonly pinnedAt: string;
+  /** Of the trust document that the keys are from (protocol/trust.ts); undefined while they are from the first contact. */
+  readonly trustNumber?: number | undefined;
 }
 
 export function authorityPath(stateDirectory: string): string {
@@ -68,10 +72,11 @@ export async function requireAuthority(stateDirectory: string): Promise<Authorit
 
 /** @throws StateError `state-unusable` */
 export async function writeAuthority(stateDirectory: string, authority: Authority): Promise<void> {
-  const { url, rootFingerprint, rootCertificate, pinnedAt } = authority;
+  const { url, rootFingerprint, rootCertificate, pinnedAt, trustNumber } = authority;
   const [hostCaKeys, userCaKeys] = [formatKeys(authority.hostCaKeys), formatKeys(authority.userCaKeys)];
   const file: AuthorityFile = { version: 1, url, rootFingerprint, rootCertificate, hostCaKeys, userCaKeys, pinnedAt };
-  await writeJsonFile(authorityPath(stateDirectory), AuthorityFile, file);
+  const numbered = trustNumber === undefined ? file : { ...file, trustNumber };
+  await writeJsonFile(authorityPath(stateDirectory), AuthorityFile, numbered);
 }
 
 export function fingerprintsOf(keys: readonly PublicKey[]): Set<Fingerprint> {

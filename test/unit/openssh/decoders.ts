@@ -32,6 +32,7 @@ import { decodeSignature, encodeSignature, verifySignature } from '#openssh/sign
 import {
   armorSshsig,
   dearmorSshsig,
+  dearmorSshsigs,
   decodeSshsig,
   encodeSshsig,
   encodeSshsigToBeSigned,
@@ -224,6 +225,20 @@ export const decoders: readonly Decoder[] = [
     covers: ['dearmorSshsig'],
     decode: (input) => decodeSshsig(dearmorSshsig(text(input))),
     samples: sshsigs.slice(0, 2).map((blob) => bytes(armorSshsig(blob))),
+  },
+  {
+    name: 'SSHSIG armors',
+    covers: ['dearmorSshsigs'],
+    decode: (input) => dearmorSshsigs(text(input)).map((blob) => decodeSshsig(blob)),
+    samples: [
+      bytes(
+        sshsigs
+          .slice(0, 2)
+          .map((blob) => armorSshsig(blob))
+          .join(''),
+      ),
+    ],
+    runs: 500,
   },
   {
     name: 'KRL',
