@@ -54,6 +54,8 @@ export const OidcClientSettings = Type.Object({
   /** Extra parameters of the authorization request, such as acr_values, max_age, prompt. */
   authorizationParameters: Type.Record(Type.String(), Type.String()),
   pushedAuthorization: Type.Boolean({ description: 'use PAR (RFC 9126) where the provider offers it' }),
+  /** For a provider with a private CA: trusted besides those of the system, for this provider alone. */
+  providerCertificates: Type.Optional(Type.String({ maxLength: 256 * 1024, description: 'PEM, one or more' })),
   /** Certificates renew by their key (POST /ssh/renew) for so long after the sign-in, and so often; absent: they do not. */
   renewal: Type.Optional(
     Type.Object({ forSeconds: Type.Integer({ minimum: 1 }), times: Type.Integer({ minimum: 1, maximum: 100_000 }) }),

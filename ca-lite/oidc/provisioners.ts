@@ -80,7 +80,11 @@ export class OidcProvisioners implements AsyncDisposable {
       configurationEndpoint: `${policy.issuer.replace(/\/$/, '')}/.well-known/openid-configuration`,
       scopes: policy.scopes,
       claims: { enableSSHCA: true },
-      countersign: { issuer: policy.issuer, ...policy.client },
+      countersign: {
+        issuer: policy.issuer,
+        ...policy.client,
+        ...(policy.trust === undefined ? {} : { providerCertificates: policy.trust }),
+      },
     }));
   }
 
