@@ -12,6 +12,7 @@ import { type Cidr, parseCidr } from '../address/cidr.ts';
 import { readOidcSection } from '../oidc/oidc-config.ts';
 import type { OidcPolicy } from '../oidc/oidc-policy.ts';
 import { type NamePattern, parseNamePattern } from '../policy/name-pattern.ts';
+import { parseUserPattern } from '../policy/user-pattern.ts';
 import type { CertificatePolicy, Config, EnrolmentPolicy, RenewalPolicy, SignerSettings } from './config.ts';
 import { ADMIN_PROVISIONER, ENROLMENT_PROVISIONER } from '../token/one-time-token.ts';
 import { parseDuration } from './duration.ts';
@@ -141,7 +142,7 @@ function readCertificates(raw: NonNullable<ConfigText['certificates']>, reader: 
     ),
     minRsaBits: raw.min_rsa_bits ?? 3072,
     hostPrincipals: reader.patterns(raw.host_principals ?? [], key('host_principals')),
-    userPrincipals: reader.patterns(raw.user_principals ?? [], key('user_principals')),
+    userPrincipals: reader.userPatterns(raw.user_principals ?? [], key('user_principals')),
   };
 }
 
@@ -225,6 +226,11 @@ class ValueReader {
   patterns(texts: readonly string[], key: string): NamePattern[] {
     const expected = 'expected a name in lower case, *.SUFFIX (one label) or **.SUFFIX (one or more labels)';
     return texts.flatMap((text, i) => this.parsed(text, `${key}[${i}]`, parseNamePattern, expected) ?? []);
+  }
+
+  userPatterns(texts: readonly string[], key: string): NamePattern[] {
+    const expected = 'expected a login name in lower case, or * for all but system accounts';
+    return texts.flatMap((text, i) => this.parsed(text, `${key}[${i}]`, parseUserPattern, expected) ?? []);
   }
 
   cidr(text: string, key: string): Cidr[] {

@@ -55,7 +55,7 @@ key_types = ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa
 min_rsa_bits = 3072
 # Further principals that \`countersign-ca token\` may give to hosts, beyond the names above; same patterns.
 host_principals = []
-# Login names that certificates may be issued for.
+# Login names that certificates may be issued for; "*" is every one but root and other system accounts, which have to be named.
 user_principals = ${list(values.userPrincipals)}
 
 [renewal]
