@@ -8,6 +8,7 @@ import { FormatError } from '#openssh/format-error.ts';
 import { type KeyType, isKeyType } from '#openssh/key-type.ts';
 import { AddressError, type IpAddress, parseAddress } from '../address/address.ts';
 import { type DialableAddress, checkDialable } from '../address/dialable.ts';
+import { requesterGroup } from '../address/requester-group.ts';
 import type { EnrolmentPolicy } from '../config/config.ts';
 import type { ProvenKey } from '../dial-back/outcome.ts';
 import type { Dialer } from '../dial-back/dialer.ts';
@@ -60,9 +61,11 @@ export class HostCheck {
   }
 
   /** Every name resolves to exactly these addresses, and every address proves the key; or why not. */
-  async proveAll(claimed: HostClaim, { requester, signal }: Asker): Promise<ProvenHost | Refusal> {
+  async proveAll(claimed: HostClaim, asker: Asker): Promise<ProvenHost | Refusal> {
     const claim = this.#judge(claimed);
     if (isRefusal(claim)) return claim;
+    const { signal } = asker;
+    const requester = requesterGroup(asker.requester);
     const slot = await this.#parts.slots.acquire({ requester }, signal);
     if (!slot.granted) return refusalOfSlot(slot.code);
     using _held = slot;
@@ -75,9 +78,11 @@ export class HostCheck {
   }
 
   /** Step 4: one of the addresses once more, for the full public key. */
-  async proveKey(claimed: HostClaim, pick: number, { requester, signal }: Asker): Promise<ProvenKey | Refusal> {
+  async proveKey(claimed: HostClaim, pick: number, asker: Asker): Promise<ProvenKey | Refusal> {
     const claim = this.#judge(claimed);
     if (isRefusal(claim)) return claim;
+    const { signal } = asker;
+    const requester = requesterGroup(asker.requester);
     const { addresses, port, fingerprint, hint } = claim;
     const address = addresses[pick % addresses.length];
     if (address === undefined) return refuse('bad-request', 'The challenge names no address.');

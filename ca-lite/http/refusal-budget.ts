@@ -4,7 +4,7 @@
  * A bucket for each requester, refilled steadily; IPv6 requesters count by their /64, which is what one machine has.
  * Pure: the time comes from the caller.
  */
-import { isIPv6 } from 'node:net';
+import { requesterGroup } from '../address/requester-group.ts';
 
 /** Refusals at once, and again within a minute. */
 export const REFUSALS_PER_MINUTE = 600;
@@ -22,7 +22,7 @@ export class RefusalBudget {
 
   /** Whole seconds to wait, or 0 to go on. */
   waitSeconds(requester: string, now: number): number {
-    const bucket = this.#buckets.get(keyOf(requester));
+    const bucket = this.#buckets.get(requesterGroup(requester));
     if (bucket === undefined) return 0;
     refill(bucket, now);
     return bucket.left >= 1 ? 0 : Math.ceil(((1 - bucket.left) * 60) / REFUSALS_PER_MINUTE);
@@ -30,7 +30,7 @@ export class RefusalBudget {
 
   /** Takes one refusal from the budget; true when that was the last one, which is worth a line in the log. */
   spend(requester: string, now: number): boolean {
-    const key = keyOf(requester);
+    const key = requesterGroup(requester);
     const bucket = this.#buckets.get(key) ?? { left: REFUSALS_PER_MINUTE, at: now };
     refill(bucket, now);
     const before = bucket.left;
@@ -53,17 +53,4 @@ function refill(bucket: Bucket, now: number): void {
   const passed = Math.max(0, now - bucket.at);
   bucket.left = Math.min(REFUSALS_PER_MINUTE, bucket.left + (passed * REFUSALS_PER_MINUTE) / 60_000);
   bucket.at = now;
-}
-
-function keyOf(requester: string): string {
-  if (!isIPv6(requester)) return requester;
-  const groups = new URL(`http://[${requester.replace(/%.*$/, '')}]/`).hostname.slice(1, -1);
-  const [head = '', tail] = groups.split('::');
-  const left = head === '' ? [] : head.split(':');
-  const right = tail === undefined || tail === '' ? [] : tail.split(':');
-  const all =
-    tail === undefined
-      ? left
-      : [...left, ...Array.from({ length: 8 - left.length - right.length }, () => '0'), ...right];
-  return `${all.slice(0, 4).join(':')}::/64`;
 }
