@@ -1,22 +1,18 @@
 /** Attackers on the way between browser, identity provider and agent: nothing but an answer of our own provider to our own request counts. */
 import { once } from 'node:events';
-import type { RequestListener } from 'node:http';
-import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { createServer, connect } from 'node:net';
+import type { ServerResponse } from 'node:http';
 import { request } from 'undici';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect } from 'vitest';
 import { createBoundKey } from '#agent/user/login/key-binding.ts';
 import { LoginError } from '#agent/user/login/login-error.ts';
 import type { Provisioner } from '#agent/user/login/provisioner.ts';
 import { fetchIdToken } from '#agent/user/login/sign-in.ts';
-import {
-  createIntermediate,
-  createRoot,
-  createServerCertificate,
-  generateX509Key,
-} from '#ca-lite/x509/certificate-authority.ts';
 import { type OpenidProvider, startOpenidProvider } from '#test/simulator/openid-provider/openid-provider.ts';
 import { signIn } from '#test/simulator/openid-provider/scripted-browser.ts';
+import { type HttpsServer, startHttpsServer } from '#test/support/https-server.ts';
+import { freePort } from '#test/support/sshd.ts';
+import { holds } from './sign-in-promises.ts';
 
 let idp: OpenidProvider;
 
@@ -24,7 +20,7 @@ beforeAll(async () => {
   const redirect = {
     application_type: 'native',
     token_endpoint_auth_method: 'none',
-    redirect_uris: ['http://127.0.0.1/'],
+    redirect_uris: ['http://127.0.0.1/', 'http://localhost/'],
   } as const;
   const client = {
     ...redirect,
@@ -39,14 +35,14 @@ beforeAll(async () => {
 });
 afterAll(async () => idp?.[Symbol.asyncDispose]());
 
-function provisionerAt(issuer: string): Provisioner {
+function provisionerAt(issuer: string, redirectUri: string): Provisioner {
   return {
     name: 'corp',
     issuer,
     clientId: 'countersign',
     scopes: ['openid'],
     client: {
-      redirectUris: ['http://127.0.0.1:0/'],
+      redirectUris: [redirectUri],
       nonceBinding: 'required',
       deviceFlow: false,
       authorizationParameters: {},
@@ -57,6 +53,7 @@ function provisionerAt(issuer: string): Provisioner {
 
 interface Attempt {
   readonly provider?: { readonly issuer: string; readonly root: string };
+  readonly redirectUri?: string;
   readonly showUrl?: (url: URL) => Promise<void>;
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
@@ -64,11 +61,12 @@ interface Attempt {
 
 async function attempt({
   provider = idp,
+  redirectUri = 'http://127.0.0.1:0/',
   showUrl = async () => {},
   timeoutMs = 10_000,
   signal = AbortSignal.timeout(60_000),
 }: Attempt) {
-  return fetchIdToken(provisionerAt(provider.issuer), createBoundKey(), {
+  return fetchIdToken(provisionerAt(provider.issuer, redirectUri), createBoundKey(), {
     chooseFlow: () => 'browser',
     showUrl,
     showDevicePrompt: () => {},
@@ -100,139 +98,293 @@ async function comeBack(url: URL, changes: Readonly<Record<string, string>> = {}
   return statusCode;
 }
 
-describe('an answer to a sign-in', () => {
-  it('with another state is turned away, and ends nothing', async () => {
-    const statuses: number[] = [];
+holds('wrong-state', async () => {
+  const statuses: number[] = [];
+  const showUrl = async (url: URL): Promise<void> => {
+    const back = await answerFor(url, 'alice');
+    const { port } = back;
+    statuses.push(await comeBack(back, { state: 'guessed' }), await comeBack(back, { state: '' }));
+    statuses.push(await comeBack(new URL(`http://127.0.0.1:${port}/`)), await comeBack(new URL('/other', back)));
+    statuses.push(await comeBack(back));
+  };
+  expect((await attempt({ showUrl })).isBound).toBe(true);
+  expect(statuses).toEqual([404, 404, 404, 404, 200]);
+});
+
+holds('code-injected', async () => {
+  const showUrl = async (url: URL): Promise<void> => {
+    const own = new URL(url); // the attacker's own request, with his own challenge
+    own.searchParams.set('code_challenge', 'A'.repeat(43));
+    own.searchParams.set('state', 'of the attacker');
+    const stolen = await answerFor(own, 'mallory');
+    await comeBack(stolen, { state: url.searchParams.get('state') ?? '' });
+  };
+  expect(await codeOf(attempt({ showUrl }))).toBe('sign-in-refused');
+});
+
+holds('answer-other-nonce', async () => {
+  const showUrl = async (url: URL): Promise<void> => {
+    const own = new URL(url); // our challenge and state, seen in the address; another nonce
+    own.searchParams.set('nonce', 'of another key');
+    await comeBack(await answerFor(own, 'mallory'));
+  };
+  expect(await codeOf(attempt({ showUrl }))).toBe('answer-not-ours');
+});
+
+holds('mix-up', async () => {
+  const changes: ((back: URL) => void)[] = [
+    ({ searchParams }) => searchParams.set('iss', 'https://evil.example'),
+    ({ searchParams }) => searchParams.set('iss', ''),
+    ({ searchParams }) => searchParams.set('iss', `${idp.issuer}/`),
+    ({ searchParams }) => searchParams.delete('iss'), // the provider says that it always names itself
+    ({ searchParams }) => searchParams.append('iss', 'https://evil.example'),
+    ({ searchParams }) => searchParams.append('iss', idp.issuer),
+  ];
+  for (const change of changes) {
     const showUrl = async (url: URL): Promise<void> => {
       const back = await answerFor(url, 'alice');
-      statuses.push(
-        await comeBack(back, { state: 'guessed' }),
-        await comeBack(new URL('/other', back)),
-        await comeBack(back),
-      );
+      change(back);
+      await comeBack(back);
     };
-    expect((await attempt({ showUrl })).isBound).toBe(true);
-    expect(statuses).toEqual([404, 404, 200]);
-  });
-
-  it('with the code of somebody else is refused by the provider: PKCE', async () => {
-    const showUrl = async (url: URL): Promise<void> => {
-      const own = new URL(url); // the attacker's own request, with his own challenge
-      own.searchParams.set('code_challenge', 'A'.repeat(43));
-      own.searchParams.set('state', 'of the attacker');
-      const stolen = await answerFor(own, 'mallory');
-      await comeBack(stolen, { state: url.searchParams.get('state') ?? '' });
-    };
-    expect(await codeOf(attempt({ showUrl }))).toBe('sign-in-refused');
-  });
-
-  it('with the code of a request with another nonce is thrown away', async () => {
-    const showUrl = async (url: URL): Promise<void> => {
-      const own = new URL(url); // our challenge and state, seen in the address; another nonce
-      own.searchParams.set('nonce', 'of another key');
-      await comeBack(await answerFor(own, 'mallory'));
-    };
-    expect(await codeOf(attempt({ showUrl }))).toBe('answer-not-ours');
-  });
-
-  it.each(['https://evil.example', ''])('of the issuer %j is thrown away: mix-up', async (iss) => {
-    const showUrl = async (url: URL): Promise<void> => {
-      await comeBack(await answerFor(url, 'alice'), { iss });
-    };
-    expect(await codeOf(attempt({ showUrl }))).toBe('answer-not-ours');
-  });
-
-  it('that says no is told', async () => {
-    const showUrl = async (url: URL): Promise<void> => {
-      const back = new URL(url.searchParams.get('redirect_uri') ?? '');
-      await comeBack(back, { state: url.searchParams.get('state') ?? '', iss: idp.issuer, error: 'access_denied' });
-    };
-    expect(await codeOf(attempt({ showUrl }))).toBe('sign-in-refused');
-  });
-
-  it('is waited for until the caller gives up, with his reason', async () => {
-    const reason = new Error('enough');
-    const controller = new AbortController();
-    const showUrl = async (): Promise<void> => controller.abort(reason);
-    await expect(attempt({ showUrl, signal: controller.signal })).rejects.toBe(reason);
-  });
+    expect(await codeOf(attempt({ showUrl })), String(change)).toBe('answer-not-ours');
+  }
 });
 
-describe('a provider', () => {
-  it('that answers HTML is none', async () => {
-    await using provider = await startServer((_, response) =>
-      response.setHeader('content-type', 'text/html').end('<h1>Log in</h1>'),
-    );
-    expect(await codeOf(attempt({ provider }))).toBe('provider-invalid');
-  });
-
-  it('that hangs is given up', async () => {
-    await using provider = await startServer(() => {});
-    expect(await codeOf(attempt({ provider, timeoutMs: 500 }))).toBe('provider-unreachable');
-  });
-
-  it('that sends without end is given up', async () => {
-    await using provider = await startServer((_, response) => {
-      response.setHeader('content-type', 'application/json');
-      response.end(`{"issuer":"${'x'.repeat(2 * 1024 * 1024)}"}`);
-    });
-    expect(await codeOf(attempt({ provider }))).toBe('provider-invalid');
-  });
-
-  it('that is down is told', async () => {
-    const provider = await startServer(() => {});
-    await provider[Symbol.asyncDispose]();
-    expect(await codeOf(attempt({ provider }))).toBe('provider-unreachable');
-  });
-
-  it('that claims to be another issuer is not believed', async () => {
-    await using provider = await startServer((_, response) =>
-      response.setHeader('content-type', 'application/json').end(metadata(idp.issuer)),
-    );
-    expect(await codeOf(attempt({ provider }))).toBe('answer-not-ours');
-  });
-
-  it('that names a login page without TLS opens no browser', async () => {
-    const shown: URL[] = [];
-    await using provider = await startServer((_, response) =>
-      response.setHeader('content-type', 'application/json').end(metadata(provider.issuer, 'http://login.example/')),
-    );
-    const showUrl = async (url: URL): Promise<void> => void shown.push(url);
-    expect(await codeOf(attempt({ provider, showUrl }))).toBe('provider-invalid');
-    expect(shown).toEqual([]);
-  });
+holds('provider-says-no', async () => {
+  const showUrl = async (url: URL): Promise<void> => {
+    const back = new URL(url.searchParams.get('redirect_uri') ?? '');
+    await comeBack(back, { state: url.searchParams.get('state') ?? '', iss: idp.issuer, error: 'access_denied' });
+  };
+  expect(await codeOf(attempt({ showUrl }))).toBe('sign-in-refused');
 });
 
-function metadata(issuer: string, authorizationEndpoint = `${issuer}/auth`): string {
-  return JSON.stringify({
-    issuer,
-    authorization_endpoint: authorizationEndpoint,
-    token_endpoint: `${issuer}/token`,
-    jwks_uri: `${issuer}/jwks`,
-  });
-}
+holds('caller-gives-up', async () => {
+  const reason = new Error('enough');
+  const controller = new AbortController();
+  const showUrl = async (): Promise<void> => controller.abort(reason);
+  await expect(attempt({ showUrl, signal: controller.signal })).rejects.toBe(reason);
+});
 
-/** HTTPS as `localhost` on a free port. */
-async function startServer(listener: RequestListener) {
-  const now = new Date();
-  const root = await createRoot('Hostile', await generateX509Key(), now);
-  const intermediate = await createIntermediate('Hostile', root, await generateX509Key(), now);
-  const { certificatePem, privateKey } = await createServerCertificate(
-    ['localhost'],
-    intermediate,
-    await generateX509Key(),
-    now,
-  );
-  const cert = `${certificatePem}\n${intermediate.certificatePem}`;
-  const server = createServer({ cert, key: privateKey.export({ format: 'pem', type: 'pkcs8' }) }, listener);
-  server.listen(0, '127.0.0.1');
+/** Another program, at a port of loopback. */
+async function squat(port: number, host: string) {
+  const server = createServer();
+  server.listen({ port, host, ipv6Only: true });
   await once(server, 'listening');
   return {
-    issuer: `https://localhost:${(server.address() as AddressInfo).port}`,
-    root: root.certificatePem,
     [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections();
-      if (server.listening) await once(server.close(), 'close');
+      const closed = once(server, 'close');
+      server.close();
+      await closed;
     },
+  };
+}
+
+holds('port-taken', async () => {
+  const port = await freePort();
+  await using _squatter = await squat(port, '127.0.0.1');
+  const shown: URL[] = [];
+  const showUrl = async (url: URL): Promise<void> => void shown.push(url);
+  expect(await codeOf(attempt({ redirectUri: `http://127.0.0.1:${port}/`, showUrl }))).toBe('loopback-taken');
+  expect(shown).toEqual([]); // before anybody signs in
+});
+
+holds('port-taken-elsewhere', async () => {
+  const port = await freePort();
+  await using _squatter = await squat(port, '::1');
+  expect(await codeOf(attempt({ redirectUri: `http://localhost:${port}/` }))).toBe('loopback-taken');
+});
+
+holds('port-not-shared', async () => {
+  const taken: unknown[] = [];
+  const showUrl = async (url: URL): Promise<void> => {
+    const port = Number(new URL(url.searchParams.get('redirect_uri') ?? '').port);
+    for (const host of ['127.0.0.1', '::1']) {
+      const listening = squat(port, host).then(async (squatter) => squatter[Symbol.asyncDispose]());
+      taken.push(await listening.catch((error: NodeJS.ErrnoException) => error.code));
+    }
+    await comeBack(await answerFor(url, 'alice'));
+  };
+  expect((await attempt({ redirectUri: 'http://localhost:0/', showUrl })).isBound).toBe(true);
+  expect(taken).toEqual(['EADDRINUSE', 'EADDRINUSE']);
+});
+
+/** Bytes to the listener, and what comes back until it hangs up. */
+async function send(port: number, text: string): Promise<string> {
+  const socket = connect({ port, host: '127.0.0.1' });
+  let reply = '';
+  socket.setEncoding('utf8').on('data', (chunk: string) => (reply += chunk));
+  socket.on('error', () => undefined); // it may hang up while we still write
+  const closed = new Promise((resolve) => {
+    socket.on('close', resolve);
+  });
+  socket.end(text);
+  await closed;
+  return reply.split('\r\n', 1)[0] ?? '';
+}
+
+holds('garbage-at-the-port', async () => {
+  const replies: string[] = [];
+  const showUrl = async (url: URL): Promise<void> => {
+    const back = await answerFor(url, 'alice');
+    const { port, host, pathname, search } = back;
+    const path = pathname + search;
+    const requests = [
+      'SSH-2.0-OpenSSH_9.2\r\n',
+      '\u0016\u0003\u0001\u0002\u0000\u0001\u0000\u0001\u00fc', // TLS
+      `GET ${path}`, // and nothing more
+      `GET ${path}${'&x=y'.repeat(20_000)} HTTP/1.1\r\nHost: ${host}\r\n\r\n`,
+      `POST ${path} HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 0\r\n\r\n`,
+      `HEAD ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`,
+      `GET ${path} HTTP/1.1\r\nHost: evil.example:${port}\r\n\r\n`, // DNS rebinding
+      `GET ${path} HTTP/1.1\r\nHost: localhost:${port}\r\n\r\n`, // another name than the one registered
+      `GET ${path} HTTP/1.1\r\n\r\n`,
+      `GET http://evil.example${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`,
+      `GET //evil.example${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`,
+      `GET ${path}&state=other HTTP/1.1\r\nHost: ${host}\r\n\r\n`,
+      `GET /favicon.ico HTTP/1.1\r\nHost: ${host}\r\n\r\n`,
+    ];
+    for (const text of requests) replies.push(await send(Number(port), text));
+    expect(await comeBack(back)).toBe(200);
+  };
+  expect((await attempt({ showUrl })).isBound).toBe(true);
+  expect(replies.filter((line) => line.includes(' 200 '))).toEqual([]);
+  expect(replies.filter((line) => line.includes(' 404 '))).toHaveLength(8);
+});
+
+holds('silent-connections', async () => {
+  const sockets: ReturnType<typeof connect>[] = [];
+  const showUrl = async (url: URL): Promise<void> => {
+    const back = await answerFor(url, 'alice');
+    for (let i = 0; i < 100; i++) {
+      const socket = connect({ port: Number(back.port), host: '127.0.0.1' });
+      socket.on('error', () => undefined);
+      sockets.push(socket);
+      await once(socket, 'connect');
+    }
+    await comeBack(back);
+  };
+  try {
+    expect((await attempt({ showUrl })).isBound).toBe(true);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+  }
+});
+
+holds('one-answer', async () => {
+  let back: URL | undefined;
+  const showUrl = async (url: URL): Promise<void> => {
+    back = await answerFor(url, 'alice');
+    await comeBack(back);
+  };
+  expect((await attempt({ showUrl })).isBound).toBe(true);
+  await expect(comeBack(back as URL)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+});
+
+holds('discovery-html', async () => {
+  await using provider = await startHttpsServer((_, response) => html(response));
+  expect(await codeOf(attempt({ provider }))).toBe('provider-invalid');
+});
+
+holds('discovery-hangs', async () => {
+  await using provider = await startHttpsServer(() => {});
+  expect(await codeOf(attempt({ provider, timeoutMs: 500 }))).toBe('provider-unreachable');
+});
+
+holds('discovery-huge', async () => {
+  await using provider = await startHttpsServer((_, response) => huge(response));
+  expect(await codeOf(attempt({ provider }))).toBe('provider-invalid');
+});
+
+holds('discovery-down', async () => {
+  const provider = await startHttpsServer(() => {});
+  await provider[Symbol.asyncDispose]();
+  expect(await codeOf(attempt({ provider }))).toBe('provider-unreachable');
+});
+
+holds('discovery-other-issuer', async () => {
+  await using provider = await startHttpsServer((_, response) => json(response, metadata(idp.issuer)));
+  expect(await codeOf(attempt({ provider }))).toBe('answer-not-ours');
+});
+
+holds('login-page-without-tls', async () => {
+  const shown: URL[] = [];
+  await using provider = await startHttpsServer((_, response) =>
+    json(response, { ...metadata(provider.issuer), authorization_endpoint: 'http://login.example/' }),
+  );
+  const showUrl = async (url: URL): Promise<void> => void shown.push(url);
+  expect(await codeOf(attempt({ provider, showUrl }))).toBe('provider-invalid');
+  expect(shown).toEqual([]);
+});
+
+/** A provider that signs everybody in, and whose token endpoint does as told. */
+async function startTokenEndpoint(answer: (response: ServerResponse) => void): Promise<HttpsServer> {
+  const provider: HttpsServer = await startHttpsServer((incoming, response) => {
+    if (incoming.url === '/token') return answer(response);
+    return json(response, metadata(provider.issuer));
+  });
+  return provider;
+}
+
+/** As the browser comes back from it. */
+async function comeBackWithCode(url: URL): Promise<void> {
+  const back = new URL(url.searchParams.get('redirect_uri') ?? '');
+  await comeBack(back, { state: url.searchParams.get('state') ?? '', code: 'a-code' });
+}
+
+holds('token-endpoint-html', async () => {
+  await using provider = await startTokenEndpoint(html);
+  expect(await codeOf(attempt({ provider, showUrl: comeBackWithCode }))).toBe('provider-invalid');
+});
+
+holds('token-endpoint-hangs', async () => {
+  await using provider = await startTokenEndpoint(() => {});
+  const refused = codeOf(attempt({ provider, showUrl: comeBackWithCode, timeoutMs: 1000 }));
+  expect(await refused).toBe('provider-unreachable');
+});
+
+holds('token-endpoint-huge', async () => {
+  await using provider = await startTokenEndpoint(huge);
+  expect(await codeOf(attempt({ provider, showUrl: comeBackWithCode }))).toBe('provider-invalid');
+});
+
+holds('token-endpoint-down', async () => {
+  await using provider = await startTokenEndpoint((response) => response.socket?.destroy());
+  expect(await codeOf(attempt({ provider, showUrl: comeBackWithCode }))).toBe('provider-unreachable');
+});
+
+holds('token-endpoint-moves', async () => {
+  const received: string[] = [];
+  await using elsewhere = await startHttpsServer((incoming, response) => {
+    received.push(incoming.url ?? '');
+    html(response);
+  });
+  for (const status of [301, 302, 303, 307, 308]) {
+    await using provider = await startTokenEndpoint((response) =>
+      response.writeHead(status, { location: `${elsewhere.issuer}/token` }).end(),
+    );
+    const both = { issuer: provider.issuer, root: `${provider.root}\n${elsewhere.root}` };
+    expect(await codeOf(attempt({ provider: both, showUrl: comeBackWithCode }))).toBe('provider-invalid');
+  }
+  expect(received).toEqual([]);
+});
+
+function html(response: ServerResponse): void {
+  response.setHeader('content-type', 'text/html').end('<h1>Log in</h1>');
+}
+
+function json(response: ServerResponse, body: unknown): void {
+  response.setHeader('content-type', 'application/json').end(JSON.stringify(body));
+}
+
+function huge(response: ServerResponse): void {
+  json(response, { issuer: 'x'.repeat(2 * 1024 * 1024) });
+}
+
+function metadata(issuer: string): Record<string, string> {
+  return {
+    issuer,
+    authorization_endpoint: `${issuer}/auth`,
+    token_endpoint: `${issuer}/token`,
+    jwks_uri: `${issuer}/jwks`,
   };
 }

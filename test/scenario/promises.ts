@@ -2,7 +2,7 @@
  * What the enrolment of a host promises, as data: docs/enrolment-protocol.md says it in prose, `holds()` is the test of one, and
  * `promises.test.ts` fails for a promise that has none.
  */
-import { expect, test } from 'vitest';
+import { holderOf } from '#test/support/promise-gate.ts';
 
 export const promises = {
   // the journey
@@ -72,12 +72,5 @@ export const promises = {
   'refused-without-end': 'a requester that is refused without end has to wait, fills no log, and is alone in it',
 } as const;
 
-export type PromiseId = keyof typeof promises;
-
 /** A test that holds the CA to a promise. */
-export function holds(id: PromiseId, run: () => Promise<void>): void {
-  test(`${id}: ${promises[id]}`, async () => {
-    await run();
-    expect(expect.getState().assertionCalls).toBeGreaterThan(0); // what asserts nothing shows nothing
-  });
-}
+export const holds = holderOf(promises);

@@ -4,7 +4,7 @@
  */
 import { once } from 'node:events';
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { systemErrorCode, systemErrorReason } from '../../failure.ts';
 import { type Page, receivedPage, refusedPage, strangePage } from './final-page.ts';
 import { LoginError } from './login-error.ts';
@@ -82,11 +82,22 @@ async function listenOnce({ addresses, port }: RedirectTarget): Promise<readonly
 
 async function startServer(host: string, port: number): Promise<Server> {
   const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS });
-  server.maxConnections = MAX_CONNECTIONS;
+  boundConnections(server);
   const listening = once(server, 'listening');
   server.listen({ host, port, exclusive: true, ipv6Only: true });
   await listening;
   return server;
+}
+
+/** The oldest connection gives way to a new one: any program can connect and say nothing, and the browser must get in all the same. */
+function boundConnections(server: Server): void {
+  const open = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    open.add(socket);
+    socket.on('close', () => open.delete(socket));
+    const [oldest] = open;
+    if (open.size > MAX_CONNECTIONS) oldest?.destroy();
+  });
 }
 
 function portOf([server]: readonly Server[]): number | undefined {
