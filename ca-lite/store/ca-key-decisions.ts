@@ -8,7 +8,7 @@ export interface CaKey {
   /** Blob of the public key. */
   readonly key: Uint8Array;
   readonly fingerprint: string;
-  /** Where the private half is: the name of the file in `secrets/`, without its ending. */
+  /** Where the private half is (`rotation/key-place.ts`): the name of the file in `secrets/` without its ending, or a key in a device. */
   readonly secret: string;
 }
 
@@ -30,19 +30,20 @@ export interface RotationRequest {
   readonly type: CertificateType;
   /**
    * `publish`: `next` becomes known, beside `current`, which is recorded at the first rotation. `switch`: the next key signs from now on.
-   * `retire`: old keys are trusted no more.
+   * `retire`: old keys are trusted no more. `withdraw`: takes `publish` back.
    */
   readonly step:
-    { readonly do: 'publish'; readonly current: CaKey; readonly next: CaKey } | { readonly do: 'switch' | 'retire' };
+    { readonly do: 'publish'; readonly current: CaKey; readonly next: CaKey } | { readonly do: 'switch' | 'retire' | 'withdraw' };
   /** Goes on although hosts have not reported the next key, or certificates of an old one are still valid. */
   readonly force: boolean;
   readonly now: bigint;
   readonly audit: AuditNote;
 }
 
-/** `hosts-not-ready`: of so many live hosts the last report does not trust the next key. `certificates-in-use`: of an old key. */
+/** `hosts-not-ready`: of so many live hosts the last report does not trust the next key. `certificates-in-use`: of an old key. `key-known`: the key is, or
+ * was, a CA key of this CA. */
 export type RotationRefusal =
-  'rotation-underway' | 'no-next-key' | 'hosts-not-ready' | 'nothing-to-retire' | 'certificates-in-use';
+  'rotation-underway' | 'key-known' | 'no-next-key' | 'hosts-not-ready' | 'nothing-to-retire' | 'certificates-in-use';
 export type RotationDecision =
   | { readonly accepted: true; readonly audit: bigint }
   | { readonly accepted: false; readonly refusal: RotationRefusal; readonly waiting: number; readonly audit: bigint };

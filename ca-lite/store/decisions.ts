@@ -5,6 +5,7 @@
  */
 import type { CertificateType } from '#openssh/certificate.ts';
 import type { AuditNote } from '../audit/entry.ts';
+import type { SignIn } from './user-decisions.ts';
 
 /** `audit` is the number of the audit entry that records the verdict. */
 export type Decision<Refusal extends string> = Accepted | Refused<Refusal>;
@@ -110,7 +111,7 @@ export interface IssuanceIntent {
   readonly validBefore: bigint;
   /**
    * Of a host certificate without a predecessor: the lineage to begin, unless its key has one under this key ID already, which it then joins.
-   * Null for user certificates.
+   * Of a user certificate with `signIn`: the session that it begins. Null for others.
    */
   readonly lineage: string | null;
   readonly predecessor: bigint | null;
@@ -122,6 +123,8 @@ export interface IssuanceIntent {
   readonly token: TokenUse | null;
   /** For a host's first enrolment: bound now, enrolled with the result, let go when abandoned. */
   readonly host: HostBinding | null;
+  /** For a user certificate: who signed in. Needs `lineage`. */
+  readonly signIn?: SignIn | undefined;
   readonly audit: AuditNote;
 }
 /** `lineage-quarantined`: that of this key under this key ID; an administrator has to resolve it first. */

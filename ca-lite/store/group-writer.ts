@@ -3,7 +3,7 @@
  * groups grow with the load and a lone caller waits for nobody. Requests of one turn of the event loop go together.
  *
  * Bounded: beyond the limit new work is refused at once (`store-overloaded`). What finishes accepted work, such as the
- * result of an intent, always gets in; there is never more of it than of accepted work.
+ * result of an intent, always gets in; there is never more of it than of accepted work. So does pruning.
  */
 import { StoreError } from './errors.ts';
 import type { FromWorker, ToWriter } from './sqlite-messages.ts';
@@ -26,7 +26,8 @@ interface Waiting {
 /** Larger groups gain nothing more on the flush and make the first in the group wait for the last. */
 const MAX_GROUP_LENGTH = 256;
 
-const finishing: ReadonlySet<OperationName> = new Set(['recordResult', 'abandonIntent']);
+/** Always let in: what finishes accepted work; and pruning, of which there is one at a time, also as the question whether the writer lives. */
+const admitted: ReadonlySet<OperationName> = new Set(['recordResult', 'abandonIntent', 'prune']);
 
 export class GroupWriter {
   readonly limit: number;
@@ -57,7 +58,7 @@ export class GroupWriter {
   /** Resolves when it is durable. @throws StoreError */
   submit<Name extends OperationName>(name: Name, request: OperationRequest<Name>): Promise<OperationReply<Name>> {
     if (this.#end !== undefined) return Promise.reject(this.#end);
-    if (this.pending >= this.limit && !finishing.has(name)) {
+    if (this.pending >= this.limit && !admitted.has(name)) {
       return Promise.reject(new StoreError('store-overloaded', `${this.pending} requests are waiting.`));
     }
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();

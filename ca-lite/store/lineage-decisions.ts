@@ -22,7 +22,10 @@ export interface Presented {
   readonly graceSeconds: bigint;
 }
 
-export type RenewalIntent = Omit<IssuanceIntent, 'lineage' | 'predecessor' | 'token' | 'host' | 'now' | 'audit'>;
+export type RenewalIntent = Omit<
+  IssuanceIntent,
+  'lineage' | 'predecessor' | 'token' | 'host' | 'signIn' | 'now' | 'audit'
+>;
 
 export interface RenewalRequest {
   readonly token: TokenUse;

@@ -1,5 +1,6 @@
 /** Requests about lineages, grants and revocations, checked and ready to cross to the writer: see `prepared.ts`. */
 import { prepareNote } from '../audit/entry.ts';
+import { MAX_SIGNED_BYTES_LENGTH } from './decisions.ts';
 import { type EndGrantRequest, type GrantRequest, MAX_GRANT_USES } from './grant-decisions.ts';
 import {
   type HostReport,
@@ -17,9 +18,11 @@ import {
   checkText,
   checkTime,
   checkUse,
+  ownBytes,
   prepareCertificate,
 } from './prepared.ts';
 import { MAX_REASON_LENGTH, type RevokeRequest } from './revocation-decisions.ts';
+import { MAX_SESSION_RENEWALS, type UserRenewalRequest } from './user-decisions.ts';
 
 const MAX_KRL_NUMBER = 2n ** 63n - 1n;
 const MAX_POLICY_CODE_LENGTH = 64;
@@ -31,6 +34,20 @@ export function prepareRenewal(request: RenewalRequest): Prepared<RenewalRequest
   if ((intent === null) !== (policyRefusal !== null)) throw new TypeError('either an intent or why there is none');
   if (policyRefusal !== null) checkText('policyRefusal', policyRefusal, MAX_POLICY_CODE_LENGTH);
   return { ...request, intent: intent === null ? null : prepareCertificate(intent), audit: prepareNote(audit) };
+}
+
+export function prepareUserRenewal(request: UserRenewalRequest): Prepared<UserRenewalRequest> {
+  const { token, serial, now, intent, policyRefusal, sameEnd, maxRenewals, audit } = request;
+  checkUse(token);
+  checkSerial(serial);
+  checkTime(now);
+  if ((intent === null) !== (policyRefusal !== null)) throw new TypeError('either an intent or why there is none');
+  if (policyRefusal !== null) checkText('policyRefusal', policyRefusal, MAX_POLICY_CODE_LENGTH);
+  if (!Number.isInteger(maxRenewals) || maxRenewals < 0 || maxRenewals > MAX_SESSION_RENEWALS)
+    throw new TypeError(`a session has at most ${MAX_SESSION_RENEWALS} renewals`);
+  const end = ownBytes('sameEnd', sameEnd, MAX_SIGNED_BYTES_LENGTH);
+  const prepared = intent === null ? null : prepareCertificate(intent);
+  return { ...request, intent: prepared, sameEnd: end, audit: prepareNote(audit) };
 }
 
 export function prepareReport(request: ReportRequest): Prepared<ReportRequest> {

@@ -20,6 +20,7 @@ import {
 } from './decisions.ts';
 
 import type { RenewalIntent } from './lineage-decisions.ts';
+import { MAX_CLAIMS_LENGTH, MAX_IDENTITY_LENGTH, type SignIn } from './user-decisions.ts';
 
 export type Prepared<Request extends { readonly audit: AuditNote }> = Omit<Request, 'audit'> & {
   readonly audit: PreparedNote;
@@ -52,12 +53,14 @@ export function prepareHostToken({ nonce, token, host, audit }: HostTokenRequest
 }
 
 export function prepareIntent(intent: IssuanceIntent): Prepared<IssuanceIntent> {
-  const { now, lineage, predecessor, token, host } = intent;
+  const { now, lineage, predecessor, token, host, signIn } = intent;
   if (predecessor !== null) checkSerial(predecessor);
   checkTime(now);
   if (lineage !== null) checkText('lineage', lineage, MAX_ID_LENGTH);
   if (token !== null) checkUse(token);
   if (host !== null) checkHost(host);
+  if (signIn !== undefined) checkSignIn(signIn);
+  if (signIn !== undefined && lineage === null) throw new TypeError('a sign-in begins a session');
   return { ...intent, ...prepareCertificate(intent), audit: prepareNote(intent.audit) };
 }
 
@@ -126,6 +129,11 @@ function checkHost({ enrolment, names, addresses, keyFingerprint, vouchedBy }: H
   checkList('addresses', addresses);
   checkText('keyFingerprint', keyFingerprint, MAX_ID_LENGTH);
   if (vouchedBy !== null) checkText('vouchedBy', vouchedBy, MAX_ID_LENGTH);
+}
+
+function checkSignIn({ identity, claims }: SignIn): void {
+  checkText('identity', identity, MAX_IDENTITY_LENGTH);
+  if (claims !== null) checkText('claims', claims, MAX_CLAIMS_LENGTH);
 }
 
 export function checkList(what: string, list: readonly string[]): void {

@@ -17,7 +17,10 @@ export interface CertificateRecord {
   readonly principals: readonly string[];
   readonly validAfter: bigint;
   readonly validBefore: bigint;
+  /** The lineage of a host certificate, the session of a user's. */
   readonly lineage: string | null;
+  /** Who a user certificate is for, the same at each sign-in; null for hosts, and for those from before this was kept. */
+  readonly identity: string | null;
   readonly predecessor: bigint | null;
   readonly provisioner: string;
   readonly requester: string;
@@ -35,6 +38,8 @@ export interface CertificateFilter {
   readonly state?: CertificateState | undefined;
   readonly keyFingerprint?: string | undefined;
   readonly keyId?: string | undefined;
+  /** Of a user certificate. */
+  readonly identity?: string | undefined;
   /** A host name or address of a host certificate, or a principal of a user certificate. */
   readonly principal?: string | undefined;
   readonly lineage?: string | undefined;

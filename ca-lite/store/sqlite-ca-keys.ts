@@ -34,6 +34,8 @@ function takeStep(connection: Connection, request: Request): Stop | null {
       return switchKeys(connection, request);
     case 'retire':
       return retire(connection, request);
+    case 'withdraw':
+      return withdraw(connection, request);
   }
 }
 
@@ -43,8 +45,17 @@ function publish(
   { current, next }: { current: CaKey; next: CaKey },
 ): Stop | null {
   if (keyIn(connection, type, 'next') !== undefined) return { refusal: 'rotation-underway', waiting: 0 };
+  const isKnown = connection.get('SELECT 1 FROM ca_keys WHERE key = ?', next.key) !== undefined;
+  if (isKnown || next.fingerprint === current.fingerprint) return { refusal: 'key-known', waiting: 0 };
   if (keyIn(connection, type, 'current') === undefined) insertKey(connection, type, 'current', current, now);
   insertKey(connection, type, 'next', next, now);
+  return null;
+}
+
+/** Nothing was signed with it; the audit log remembers it. */
+function withdraw(connection: Connection, { type }: Request): Stop | null {
+  if (keyIn(connection, type, 'next') === undefined) return { refusal: 'no-next-key', waiting: 0 };
+  connection.run(`DELETE FROM ca_keys WHERE type = ? AND state = 'next'`, type);
   return null;
 }
 
@@ -72,7 +83,12 @@ function retire(connection: Connection, { type, force, now }: Request): Stop | n
 }
 
 /** Certificates that are valid and in use: of hosts the heads of lineages, of users all. The CA key ends the bytes that were signed. */
-function certificatesBy(connection: Connection, type: CertificateType, key: Uint8Array, now: bigint): number {
+export function certificatesBy(
+  connection: Connection,
+  type: CertificateType,
+  key: Uint8Array,
+  now: bigint,
+): number {
   const from =
     type === 'host'
       ? `lineages l JOIN certificates c ON c.id = l.head_id WHERE l.state <> 'revoked' AND`

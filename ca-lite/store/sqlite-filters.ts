@@ -21,12 +21,13 @@ const certificateNames = { table: 'certificate_names', key: 'certificate_id' };
 const hostNames = { table: 'host_names', key: 'host_id' };
 
 export function certificateListing(filter: CertificateFilter): Listing {
-  const { principal, lineage, keyFingerprint, keyId, state, type, validAt } = filter;
+  const { principal, lineage, keyFingerprint, keyId, identity, state, type, validAt } = filter;
   const hasPrincipal = 'EXISTS (SELECT 1 FROM json_each(t.principals) WHERE value = ?)';
   return listing('certificates', 'id', [
     indexed('lineage = ?', lineage),
     indexed('key_fingerprint = ?', keyFingerprint),
     found('name = ?', certificateNames, keyId, 't.key_id = ?'),
+    found('name = ?', certificateNames, identity, 't.identity = ?'),
     found('name = ?', certificateNames, principal, hasPrincipal),
     state === 'issued' ? unindexed('state = ?', state) : indexed(`state = ? AND state <> 'issued'`, state),
     indexed('type = ?', type),

@@ -42,23 +42,39 @@ export function endGrant(transaction: Transaction, request: Prepared<EndGrantReq
   return { accepted: true, audit: transaction.audit(audit, 'allowed', 'ok') };
 }
 
+export function findHostGrant(
+  transaction: Transaction,
+  member: MemberRow,
+  { lineage }: LineageRow,
+  now: bigint,
+): bigint | null {
+  const names = hostNames(transaction.connection, member);
+  return findGrant(transaction, { serial: decodeSerial(member.serial), lineage, kind: 'host', names }, now);
+}
+
+/** What a grant may be given to so that it fits. */
+export interface GrantTarget {
+  readonly serial: bigint;
+  readonly lineage: string;
+  readonly kind: 'host' | 'user';
+  readonly names: readonly string[];
+}
+
 /** The grant that fits this certificate best, the narrowest first, then the one that ends first; null without one. */
 export function findGrant(
   { connection }: Transaction,
-  member: MemberRow,
-  lineage: LineageRow,
+  { serial, lineage, kind, names }: GrantTarget,
   now: bigint,
 ): bigint | null {
-  const serial = String(decodeSerial(member.serial));
-  const names = hostNames(connection, member);
   const row = connection.get<{ id: bigint }>(
     `SELECT id FROM grants WHERE ended_at IS NULL AND uses_left > 0 AND expires_at > ?
        AND ((kind = 'serial' AND value = ?) OR (kind = 'lineage' AND value = ?)
-         OR (kind = 'host' AND value IN (SELECT value FROM json_each(?))))
+         OR (kind = ? AND value IN (SELECT value FROM json_each(?))))
      ORDER BY CASE kind WHEN 'serial' THEN 1 WHEN 'lineage' THEN 2 ELSE 3 END, expires_at, id LIMIT 1`,
     now,
-    serial,
-    lineage.lineage,
+    String(serial),
+    lineage,
+    kind,
     JSON.stringify(names),
   );
   return row?.id ?? null;

@@ -54,10 +54,24 @@ function insertFirst(transaction: Transaction, intent: Intent, joined: LineageRo
     return void insertIntent(transaction, { ...intent, ...place }, hostId, null);
   }
   const id = insertIntent(transaction, intent, hostId, null);
+  writeSignIn(transaction, intent);
   if (!startsLineage(intent) || intent.lineage === null) return;
   const { keyFingerprint, keyId, serial, now } = intent;
   const first = { id, serial: encodeSerial(serial), key_fingerprint: keyFingerprint, key_id: keyId };
   beginLineage(transaction, intent.lineage, first, now);
+}
+
+function writeSignIn({ connection }: Transaction, { signIn, lineage, provisioner, principals, now }: Intent): void {
+  if (signIn === undefined || lineage === null) return;
+  connection.run(
+    'INSERT INTO sign_ins (session, identity, provisioner, principals, claims, signed_in_at) VALUES (?, ?, ?, ?, ?, ?)',
+    lineage,
+    signIn.identity,
+    provisioner,
+    encodeList(principals),
+    signIn.claims,
+    now,
+  );
 }
 
 /** Null when the result was written, or was there already. */
@@ -96,9 +110,14 @@ export function abandon(transaction: Transaction, { serial, now }: AbandonFields
   );
   if (row.host_id !== null) releasePending(transaction, row.host_id);
   if (row.grant_id !== null) giveBackGrant(transaction, row.grant_id);
-  if (row.lineage !== null && row.predecessor === null) dropEmptyLineage(transaction, row.lineage);
+  if (row.lineage !== null && row.predecessor === null) dropEmpty(transaction, row.lineage, row.type);
   moveCount(transaction, row, 'abandoned');
   return null;
+}
+
+function dropEmpty(transaction: Transaction, lineage: string, type: Intent['type']): void {
+  if (type === 'host') dropEmptyLineage(transaction, lineage);
+  else transaction.connection.run('DELETE FROM sign_ins WHERE session = ?', lineage);
 }
 
 type IssuanceResultFields = Omit<IssuanceResult, 'audit'>;
@@ -136,8 +155,8 @@ function hostOf(transaction: Transaction, { type, host, keyFingerprint, now }: I
 
 const INSERT_CERTIFICATE = `INSERT INTO certificates
   (serial, type, state, key_fingerprint, key_id, principals, valid_after, valid_before, lineage, predecessor,
-   provisioner, requester, host_id, intended_at, signed_bytes, grant_id)
-  VALUES (?, ?, 'intended', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
+   provisioner, requester, host_id, intended_at, signed_bytes, grant_id, identity)
+  VALUES (?, ?, 'intended', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 
 /** The row's number. */
 export function insertIntent(
@@ -164,8 +183,10 @@ export function insertIntent(
     intent.now,
     intent.signedBytes,
     grantId,
+    intent.signIn?.identity ?? null,
   );
-  for (const name of new Set([intent.keyId, ...intent.principals])) {
+  const names = intent.signIn === undefined ? [] : [intent.signIn.identity];
+  for (const name of new Set([intent.keyId, ...intent.principals, ...names])) {
     connection.run('INSERT INTO certificate_names VALUES (?, ?)', name, id);
   }
   transaction.count(`certificates.${intent.type}.intended`, 1n);

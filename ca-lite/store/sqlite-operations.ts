@@ -31,6 +31,7 @@ import { type Conflict, abandon, finish, intend } from './sqlite-issuance.ts';
 import { renew, report, resolve } from './sqlite-renewals.ts';
 import { revoke } from './sqlite-revocations.ts';
 import { checkNewToken, checkNonce, checkToken, consume, prune, recordOutstanding } from './sqlite-single-use.ts';
+import { renewUser } from './sqlite-user-renewals.ts';
 import type { Transaction } from './sqlite-transaction.ts';
 
 /** The code of an entry whose decision went through. */
@@ -82,6 +83,7 @@ export const operations = {
   },
 
   recordRenewal: renew,
+  recordUserRenewal: renewUser,
   recordReport: report,
   resolveLineage: resolve,
   makeGrant,

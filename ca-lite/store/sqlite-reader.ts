@@ -17,7 +17,7 @@ import { StoreError } from './errors.ts';
 import type { Connection } from './sqlite-connection.ts';
 import { auditListing, certificateListing, hostListing } from './sqlite-filters.ts';
 import type { CertificateType } from '#openssh/certificate.ts';
-import { hostsWithout, readCaKeys } from './sqlite-ca-keys.ts';
+import { certificatesBy, hostsWithout, readCaKeys } from './sqlite-ca-keys.ts';
 import { openReader } from './sqlite-open.ts';
 import { readPage } from './sqlite-pages.ts';
 import {
@@ -41,6 +41,7 @@ import {
   readRevokedSerials,
   readSightings,
 } from './sqlite-lineage-reader.ts';
+import { readUserRenewalSubject } from './sqlite-user-renewals.ts';
 import type { LineageFilter } from './store-lineage.ts';
 import type { StoreReader } from './store.ts';
 
@@ -124,6 +125,11 @@ export class SqliteReader implements StoreReader {
     return readRenewalSubject(this.#open(), serial);
   }
 
+  async userRenewalSubject(serial: bigint) {
+    checkSerial(serial);
+    return readUserRenewalSubject(this.#open(), serial);
+  }
+
   async lineage(lineage: string) {
     return readLineage(this.#open(), lineage);
   }
@@ -162,6 +168,10 @@ export class SqliteReader implements StoreReader {
 
   async hostsWithout(type: CertificateType, fingerprint: string, now: bigint, limit: number) {
     return hostsWithout(this.#open(), type, fingerprint, now, limit);
+  }
+
+  async certificatesBy(type: CertificateType, caKey: Uint8Array, now: bigint) {
+    return certificatesBy(this.#open(), type, caKey, now);
   }
 
   async krlCas() {

@@ -13,7 +13,7 @@ import type {
 } from './lineage-decisions.ts';
 import type { Decision } from './decisions.ts';
 import type { Prepared } from './prepared.ts';
-import { findGrant, useGrant } from './sqlite-grants.ts';
+import { findHostGrant, useGrant } from './sqlite-grants.ts';
 import { insertIntent, isSerialTaken } from './sqlite-issuance.ts';
 import { type LineageRow, type MemberRow, findLineage, findMember, see } from './sqlite-lineages.ts';
 import { endLineages, isSerialRevoked, krlNumber, nextKrlNumber, revokeCertificates } from './sqlite-revocations.ts';
@@ -24,7 +24,7 @@ import { decodeSerial, encodeList } from './sqlite-values.ts';
 type Renewal = Prepared<RenewalRequest>;
 
 /** An intent that is older is of a process that died between recording and signing: nobody waits for it. */
-const MAX_SIGNING_SECONDS = 60n;
+export const MAX_SIGNING_SECONDS = 60n;
 
 export function renew(transaction: Transaction, request: Renewal): RenewalDecision {
   const { token, presented, audit } = request;
@@ -53,7 +53,7 @@ function intendSuccessor(
   const { token, presented, intent, audit } = request;
   if (intent === null || isSerialTaken(transaction, intent.serial))
     return refuse(transaction, audit, 'serial-exists', lineage);
-  const grant = request.needsGrant ? findGrant(transaction, member, lineage, presented.now) : null;
+  const grant = request.needsGrant ? findHostGrant(transaction, member, lineage, presented.now) : null;
   if (request.needsGrant && grant === null) return refuse(transaction, audit, 'renewal-expired', lineage);
   consume(transaction, 'token', token);
   if (grant !== null) useGrant(transaction, grant);

@@ -78,15 +78,18 @@ function targetsOfSerial({ connection }: Transaction, serial: bigint): Targets |
     found.lineage === null
       ? undefined
       : connection.get<{ head_id: bigint }>('SELECT head_id FROM lineages WHERE lineage = ?', found.lineage);
-  if (found.lineage === null || head === undefined || found.id < head.head_id)
+  if (found.lineage === null || (head !== undefined && found.id < head.head_id))
     return { certificates: [found.id], lineages: [] };
-  // Of the head, or of what is newer: its successors went to the holder of the same key.
+  // Of the head, or of what is newer, or of a user's session: its successors went to the holder of the same key.
   const newer = connection.all<FoundRow>(
     `SELECT id, lineage FROM certificates WHERE lineage = ? AND id >= ? AND state <> 'abandoned'`,
     found.lineage,
     found.id,
   );
-  return { certificates: newer.map(({ id }) => id), lineages: found.id === head.head_id ? [found.lineage] : [] };
+  return {
+    certificates: newer.map(({ id }) => id),
+    lineages: (head?.head_id ?? found.id) === found.id ? [found.lineage] : [],
+  };
 }
 
 function lineagesOfKey({ connection }: Transaction, keyFingerprint: string): string[] {
@@ -97,7 +100,9 @@ function lineagesOfKey({ connection }: Transaction, keyFingerprint: string): str
 
 function targetsOfName({ connection }: Transaction, type: 'host' | 'user', name: string, now: bigint): Targets | null {
   const names =
-    type === 'host' ? 'EXISTS (SELECT 1 FROM json_each(c.principals) WHERE value = n.name)' : 'c.key_id = n.name';
+    type === 'host'
+      ? 'EXISTS (SELECT 1 FROM json_each(c.principals) WHERE value = n.name)'
+      : '(c.key_id = n.name OR c.identity = n.name)';
   const found = connection.all<FoundRow & { valid_before: bigint }>(
     `SELECT c.id, c.lineage, c.valid_before FROM certificate_names n JOIN certificates c ON c.id = n.certificate_id
      WHERE n.name = ? AND c.type = ? AND c.state <> 'abandoned' AND ${names}`,
@@ -171,12 +176,13 @@ function caRow({ connection }: Transaction, key: Uint8Array): bigint {
   return row.id;
 }
 
-/** How many were not over yet. */
+/** Lineages of hosts and sessions of users; how many were not over yet. */
 export function endLineages({ connection }: Transaction, lineages: readonly string[], now: bigint): bigint {
   let ended = 0n;
   for (const lineage of lineages) {
     const sql = `UPDATE lineages SET state = 'revoked', changed_at = ? WHERE lineage = ? AND state <> 'revoked'`;
     ended += connection.run(sql, now, lineage);
+    ended += connection.run('UPDATE sign_ins SET ended_at = ? WHERE session = ? AND ended_at IS NULL', now, lineage);
   }
   return ended;
 }

@@ -14,6 +14,7 @@ export interface CertificateRow {
   readonly valid_after: bigint;
   readonly valid_before: bigint;
   readonly lineage: string | null;
+  readonly identity: string | null;
   readonly predecessor: Uint8Array | null;
   readonly provisioner: string;
   readonly requester: string;
@@ -35,6 +36,7 @@ export function certificateOf(row: CertificateRow): CertificateRecord {
     validAfter: row.valid_after,
     validBefore: row.valid_before,
     lineage: row.lineage,
+    identity: row.identity,
     predecessor: row.predecessor === null ? null : decodeSerial(row.predecessor),
     provisioner: row.provisioner,
     requester: row.requester,

@@ -11,6 +11,7 @@
 import { StoreError } from './errors.ts';
 import { type Connection, single } from './sqlite-connection.ts';
 import { renewalStep } from './sqlite-schema-renewal.ts';
+import { userStep } from './sqlite-schema-users.ts';
 
 /** "CSgn". */
 const APPLICATION_ID = 0x4353676en;
@@ -127,6 +128,7 @@ const migrations: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   `,
   renewalStep,
+  userStep,
 ];
 
 /** The version that this program reads and writes. */

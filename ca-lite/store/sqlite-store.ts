@@ -38,6 +38,7 @@ import {
   prepareReport,
   prepareResolve,
   prepareRevoke,
+  prepareUserRenewal,
 } from './prepared-lineage.ts';
 import {
   prepareAbandoned,
@@ -51,6 +52,7 @@ import {
   prepareToken,
 } from './prepared.ts';
 import type { RevokeRequest } from './revocation-decisions.ts';
+import type { UserRenewalRequest } from './user-decisions.ts';
 import type { FromWorker, WorkerTask } from './sqlite-messages.ts';
 import type { WriterRole } from './sqlite-open.ts';
 import { SqliteReader } from './sqlite-reader.ts';
@@ -153,6 +155,10 @@ class SqliteStore extends SqliteReader implements Store {
 
   async recordRenewal(request: RenewalRequest) {
     return this.#writer.submit('recordRenewal', prepareRenewal(request));
+  }
+
+  async recordUserRenewal(request: UserRenewalRequest) {
+    return this.#writer.submit('recordUserRenewal', prepareUserRenewal(request));
   }
 
   async recordReport(request: ReportRequest) {

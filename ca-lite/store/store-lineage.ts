@@ -19,6 +19,7 @@ import type {
   SightingRecord,
 } from './lineage-decisions.ts';
 import type { CertificateRecord, HostRecord, Page, PageRequest } from './records.ts';
+import type { UserRenewalDecision, UserRenewalRequest, UserRenewalSubject } from './user-decisions.ts';
 import type { KrlState, RevokeDecision, RevokeRequest, RevokedKey, RevokedSerial } from './revocation-decisions.ts';
 
 /** A host certificate that somebody wants to renew, with what its principals are decided from. */
@@ -39,6 +40,8 @@ export interface LineageFilter {
 
 export interface LineageReader {
   renewalSubject(serial: bigint): Promise<RenewalSubject | null>;
+  /** Of a user certificate. */
+  userRenewalSubject(serial: bigint): Promise<UserRenewalSubject | null>;
   lineage(lineage: string): Promise<LineageRecord | null>;
   /** Newest first. */
   lineages(filter: LineageFilter, page: PageRequest): Promise<Page<LineageRecord>>;
@@ -56,12 +59,15 @@ export interface LineageReader {
   caKeys(): Promise<CaKeysRecord>;
   /** Names of live hosts whose last report does not trust this CA key, `limit` at most. */
   hostsWithout(type: CertificateType, fingerprint: string, now: bigint, limit: number): Promise<readonly string[]>;
+  /** How many valid certificates in use this CA key signed: of hosts the heads of lineages, of users all. */
+  certificatesBy(type: CertificateType, caKey: Uint8Array, now: bigint): Promise<number>;
   /** Public key blobs of the CA keys that revoked certificates are of. */
   krlCas(): Promise<ReadonlyMap<bigint, Uint8Array>>;
 }
 
 export interface LineageStore extends LineageReader {
   recordRenewal(request: RenewalRequest): Promise<RenewalDecision>;
+  recordUserRenewal(request: UserRenewalRequest): Promise<UserRenewalDecision>;
   recordReport(request: ReportRequest): Promise<ReportDecision>;
   resolveLineage(request: ResolveRequest): Promise<Decision<ResolveRefusal>>;
   makeGrant(request: GrantRequest): Promise<GrantDecision>;

@@ -48,6 +48,7 @@ export function issuanceContract(makeHome: MakeHome): void {
         requester,
         intendedAt: now,
         finishedAt: null,
+        identity: null,
         certificate: null,
         signedBytes: new Uint8Array(bytes),
       });
