@@ -51,6 +51,8 @@ export const HostRecord = Type.Object({
   keys: Type.Array(InstalledKey),
   /** The TrustedUserCAKeys file that we wrote. */
   userTrust: TextOrNull,
+  /** The KRL that our RevokedKeys line names; absent in records of before there was one. The file is not among `files`: see following/. */
+  revokedKeys: Type.Optional(TextOrNull),
   /** Whole files of ours; the configuration with a block in it is not among them. */
   files: Type.Array(InstalledFile),
   /** Directories that we made, outermost first. */

@@ -6,10 +6,16 @@ import { systemErrorCode } from '../failure.ts';
 /** As `siblingPath` names what `writeDurably` has not renamed yet. */
 const halfWritten = /^\..+\.[0-9a-f]{12}\.new$/;
 
-/** Of directories that only the holder of the lock writes to; to be called with the lock held. Missing directories have none. */
-export async function removeLeftovers(directories: readonly string[]): Promise<void> {
+/**
+ * Of directories that only the holder of the lock writes to, or of one file of ours elsewhere; to be called with the lock held. Missing
+ * directories have none.
+ * @param fileName without one: of every file
+ */
+export async function removeLeftovers(directories: readonly string[], fileName = ''): Promise<void> {
+  const beginning = fileName === '' ? '.' : `.${fileName}.`;
   for (const directory of directories) {
-    const found = (await namesIn(directory)).filter((name) => halfWritten.test(name));
+    const names = await namesIn(directory);
+    const found = names.filter((name) => name.startsWith(beginning) && halfWritten.test(name));
     for (const name of found) await rm(join(directory, name), { force: true });
   }
 }

@@ -29,14 +29,17 @@ export interface Sighting {
   /** Whether that is the one in the file that sshd reads. */
   readonly isInstalled: boolean;
   readonly memory: KeyMemory;
+  /** What there is to report besides the certificate, in a form that changes with it. */
+  readonly claims?: string;
 }
 
 /** @param now epoch seconds @param force renew whatever the age and the pause */
-export function planWork({ current, isInstalled, memory }: Sighting, now: bigint, force: boolean): Agenda {
+export function planWork(sighting: Sighting, now: bigint, force: boolean): Agenda {
+  const { current, isInstalled, memory } = sighting;
   const pausedUntil = force ? 0n : endOfPause(memory, now);
   const paused = pausedUntil > now;
   const dueAt = dueTime(current, memory);
-  const reportAt = reportTime(current, memory, now);
+  const reportAt = reportTime(sighting, now);
   const agenda = {
     renew: force || (!paused && dueAt <= now),
     install: !isInstalled && !paused,
@@ -60,8 +63,8 @@ function dueTime(current: Certificate, { renewNow, reported }: KeyMemory): bigin
   return asked < byAge ? asked : byAge;
 }
 
-function reportTime(current: Certificate, { reported }: KeyMemory, now: bigint): bigint {
-  if (reported === null || reported.serial !== String(current.serial)) return 0n;
+function reportTime({ current, memory: { reported }, claims }: Sighting, now: bigint): bigint {
+  if (reported === null || reported.serial !== String(current.serial) || reported.claims !== claims) return 0n;
   const at = BigInt(reported.at);
   if (at > now) return 0n; // noted while the clock was ahead
   return at + REPORT_EVERY_SECONDS;

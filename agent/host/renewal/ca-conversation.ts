@@ -1,7 +1,6 @@
 /**
- * What a host with a certificate says to its CA: give me the successor, and this is in use now. Each attempt makes a token of its own.
- * A clock that is too wrong for tokens is found by the CA's refusal; the CA's own time, from the same authenticated connection, is then
- * believed for the rest of the conversation. The system clock is left alone. Does I/O.
+ * What a host with a certificate says to its CA: give me the successor, and this is in use now. Each attempt makes a token of its own,
+ * by the clock of the client, which asks the CA for its time when the CA finds a token untimely. Does I/O.
  */
 import { hash, randomBytes } from 'node:crypto';
 import type { Static, TSchema } from 'typebox';
@@ -16,11 +15,11 @@ import { version } from '#protocol/version.ts';
 import type { CaClient } from '../../ca/ca-client.ts';
 import { CaError } from '../../ca/ca-error.ts';
 import { type IssuedFault, checkIssued } from '../../ca/issued-check.ts';
+import { retryByCaTime } from '../../ca/time-retry.ts';
 import { type Authority, fingerprintsOf } from '../../state/authority.ts';
+import type { Standing } from '../following/standing.ts';
 import type { HostKey } from '../host-key.ts';
 import { makeSshpopToken } from './sshpop-token.ts';
-
-const clockRefusals: ReadonlySet<string> = new Set(['token-expired', 'token-not-yet-valid']);
 
 export interface Holding {
   readonly key: HostKey;
@@ -31,41 +30,33 @@ export interface Holding {
 export class CaConversation {
   readonly #client: CaClient;
   readonly #authority: Authority;
-  readonly #localNow: () => bigint;
-  #aheadSeconds: bigint | undefined;
 
-  /** @param localNow epoch seconds by the clock of this machine */
-  constructor(client: CaClient, authority: Authority, localNow: () => bigint) {
+  constructor(client: CaClient, authority: Authority) {
     this.#client = client;
     this.#authority = authority;
-    this.#localNow = localNow;
-  }
-
-  /** By how many seconds the CA's clock is ahead; undefined as long as nothing was wrong with ours. */
-  get aheadSeconds(): bigint | undefined {
-    return this.#aheadSeconds;
   }
 
   /** The successor of a certificate; asked again, the same one. Nothing is stored here. @throws CaError, HostError */
   async renew(holding: Holding): Promise<Certificate> {
-    const { crt } = await this.#ask(holding, 'renew', SshRenewReply, (ott) => ({ ott }));
-    return this.#accepted(crt, holding);
+    return retryByCaTime(this.#client, async () => {
+      const { crt } = await this.#ask(holding, 'renew', SshRenewReply, (ott) => ({ ott }));
+      return this.#accepted(crt, holding);
+    });
   }
 
-  /** @throws CaError, HostError */
-  async report(holding: Holding, trustsUsers: boolean): Promise<StatusReply> {
-    const { hostCaKeys, userCaKeys } = this.#authority;
+  /** @param standing what the host trusts besides @throws CaError, HostError */
+  async report(holding: Holding, standing: Standing): Promise<StatusReply> {
     const report: StatusReport = {
       type: STATUS_REPORT_TYPE,
       serial: String(holding.certificate.serial),
       agentVersion: version,
-      trustedHostCas: [...fingerprintsOf(hostCaKeys)],
-      trustedUserCas: trustsUsers ? [...fingerprintsOf(userCaKeys)] : [],
-      krlNumber: '0',
+      ...standing,
     };
     const bytes = Buffer.from(JSON.stringify(report));
     const digest = hash('sha256', bytes, 'hex');
-    return this.#ask(holding, 'status', StatusReply, (ott) => ({ ott, report: encodeBase64(bytes) }), digest);
+    return retryByCaTime(this.#client, async () =>
+      this.#ask(holding, 'status', StatusReply, (ott) => ({ ott, report: encodeBase64(bytes) }), digest),
+    );
   }
 
   async #ask<T extends TSchema>(
@@ -76,37 +67,19 @@ export class CaConversation {
     report?: string,
   ): Promise<Static<T>> {
     const authority = new URL(this.#authority.url).host;
-    const attempt = async () => {
-      const request = { key, certificate, operation, authority, now: this.#now(), id: randomBytes(20) };
-      const ott = await makeSshpopToken(report === undefined ? request : { ...request, report });
-      return this.#client.post(`/ssh/${operation}`, bodyWith(ott), schema);
-    };
-    try {
-      return await attempt();
-    } catch (error) {
-      if (!this.#learnTime(error)) throw error;
-      return attempt();
-    }
-  }
-
-  #now(): bigint {
-    return this.#localNow() + (this.#aheadSeconds ?? 0n);
-  }
-
-  /** @returns whether `error` was about our clock, and the CA's time is known now */
-  #learnTime(error: unknown): boolean {
-    const { caTimeMs } = this.#client;
-    if (this.#aheadSeconds !== undefined || caTimeMs === undefined) return false;
-    if (!(error instanceof CaError) || !clockRefusals.has(error.refusal?.code ?? '')) return false;
-    this.#aheadSeconds = BigInt(Math.floor(caTimeMs / 1000)) - this.#localNow();
-    return true;
+    const { clock } = this.#client;
+    const request = { key, certificate, operation, authority, now: clock.now(), id: randomBytes(20) };
+    const ott = await makeSshpopToken(report === undefined ? request : { ...request, report });
+    const reply = await this.#client.post(`/ssh/${operation}`, bodyWith(ott), schema);
+    clock.confirm();
+    return reply;
   }
 
   /** As at enrolment, but the principals are the CA's decision of today: it may have dropped one. */
   #accepted(base64: string, { key }: Holding): Certificate {
     const blob = decodedBlob(base64);
     const trustedCas = fingerprintsOf(this.#authority.hostCaKeys);
-    const verdict = checkIssued(blob, { keyBlob: key.blob, trustedCas, now: this.#now() });
+    const verdict = checkIssued(blob, { keyBlob: key.blob, trustedCas, now: this.#client.clock.now() });
     if (verdict.fault === undefined) return verdict.certificate;
     throw unacceptable(verdict.fault, key);
   }
@@ -129,9 +102,7 @@ function unacceptable(fault: IssuedFault, { path }: HostKey): CaError {
   return new CaError(
     'certificate-unacceptable',
     `the certificate that the CA gave for ${path} cannot be used: ${fault}`,
-    {
-      advice,
-    },
+    { advice, concernsTime: fault === 'expired' || fault === 'not-yet-valid' },
   );
 }
 

@@ -10,6 +10,7 @@ import { type Failure, isFailure } from '../../failure.ts';
 import type { Authority } from '../../state/authority.ts';
 import { CaError } from '../../ca/ca-error.ts';
 import { epochSeconds, installCertificates } from '../enrol-host.ts';
+import { type Standing, claimsOf, readStanding } from '../following/standing.ts';
 import { type HostContext, type HostPlaces, openHost } from '../host-context.ts';
 import { HostError } from '../host-error.ts';
 import { type HostKey, readHostKeys } from '../host-key.ts';
@@ -55,6 +56,8 @@ export interface KeyOutcome {
 
 export interface PassOutcome {
   readonly keys: readonly KeyOutcome[];
+  /** The newest number of the KRL that the CA told of, decimal; undefined when nothing was reported. */
+  readonly krlNumber?: string | undefined;
   /** By how many seconds the CA's clock is ahead, where ours was too wrong for it. */
   readonly clockAheadSeconds: bigint | undefined;
 }
@@ -67,6 +70,7 @@ interface Work {
   did: KeyOutcome['did'];
   install: boolean;
   reported: boolean;
+  krlNumber: string | undefined;
   memory: KeyMemory;
   failure: Failure | undefined;
   needsPerson: boolean;
@@ -85,28 +89,37 @@ export async function runRenewalPass(
   const seen: SeenKey[] = [];
   for (const key of record.keys) seen.push(await seeKey(stateDirectory, key, memories));
   const now = epochSeconds();
-  const works = seen.flatMap((one) => workOf(one, now, options));
+  const standing = await readStanding(stateDirectory, authority, record);
+  const claims = claimsOf(standing);
+  const works = seen.flatMap((one) => workOf(one, claims, now, options));
   const busy = works.filter(({ agenda }) => agenda.renew || agenda.install || agenda.report);
   let clockAheadSeconds: bigint | undefined;
   if (busy.length > 0) {
     await using client = openCaClient({ url: authority.url, root: authority.rootCertificate, ...waiting(options) });
-    clockAheadSeconds = await workThrough({ places, authority, record, options, client }, busy);
+    clockAheadSeconds = await workThrough({ places, authority, record, standing, options, client }, busy);
     await writeRenewalRecord(stateDirectory, new Map(works.map(({ seen, memory }) => [seen.key.fingerprint, memory])));
   }
-  return { keys: seen.map((one) => outcomeOf(one, works)), clockAheadSeconds };
+  const krlNumber = works.find((work) => work.krlNumber !== undefined)?.krlNumber;
+  return { keys: seen.map((one) => outcomeOf(one, works, claims)), krlNumber, clockAheadSeconds };
 }
 
 function waiting({ signal, onWait }: PassOptions) {
   return { ...(signal === undefined ? {} : { signal }), ...(onWait === undefined ? {} : { onWait }) };
 }
 
-function workOf(seen: SeenKey, now: bigint, { force, impatient = false }: PassOptions): Work[] {
+function workOf(seen: SeenKey, claims: string, now: bigint, { force, impatient = false }: PassOptions): Work[] {
   const { current, isInstalled } = seen;
   if (current === undefined) return [];
   const memory = impatient && isTransportCode(seen.memory.refusal) ? { ...seen.memory, pausedUntil: 0 } : seen.memory;
-  const agenda = planWork({ current, isInstalled, memory }, now, force);
+  const agenda = planWork({ current, isInstalled, memory, claims }, now, force);
   const install = agenda.install;
-  const start = { did: 'nothing', reported: false, failure: undefined, needsPerson: false } as const;
+  const start = {
+    did: 'nothing',
+    reported: false,
+    krlNumber: undefined,
+    failure: undefined,
+    needsPerson: false,
+  } as const;
   return [{ seen, agenda, current, install, memory, ...start }];
 }
 
@@ -114,6 +127,7 @@ interface Pass {
   readonly places: HostPlaces;
   readonly authority: Authority;
   readonly record: HostRecord;
+  readonly standing: Standing;
   readonly options: PassOptions;
   readonly client: CaClient;
 }
@@ -209,7 +223,7 @@ async function install(
 
 /** Only what is installed is reported; at once when that is new. */
 async function report(
-  { record, options }: Pass,
+  { standing, options }: Pass,
   conversation: CaConversation,
   work: Work,
   key: HostKey | undefined,
@@ -218,9 +232,10 @@ async function report(
   if (work.install || work.failure !== undefined || (!work.agenda.report && !isNews)) return;
   options.signal?.throwIfAborted();
   const holding = { key: required(key, work), certificate: work.current };
-  const { renewNow } = await conversation.report(holding, record.userTrust !== null);
+  const { renewNow, krlNumber } = await conversation.report(holding, standing);
   work.reported = true;
-  const reported = { serial: String(work.current.serial), at: Number(epochSeconds()) };
+  work.krlNumber = krlNumber;
+  const reported = { serial: String(work.current.serial), at: Number(epochSeconds()), claims: claimsOf(standing) };
   work.memory = { ...nothingYet, reported, renewNow };
 }
 
@@ -235,12 +250,12 @@ function required(key: HostKey | undefined, { seen }: Work): HostKey {
   );
 }
 
-function outcomeOf(seen: SeenKey, works: readonly Work[]): KeyOutcome {
+function outcomeOf(seen: SeenKey, works: readonly Work[], claims: string): KeyOutcome {
   const { path, fingerprint } = seen.key;
   const work = works.find((one) => one.seen === seen);
   if (work === undefined) return { ...nothingFound(seen), path, fingerprint };
   const { current, did, reported, failure, needsPerson, memory } = work;
-  const { nextAt } = planWork({ current, isInstalled: !work.install, memory }, epochSeconds(), false);
+  const { nextAt } = planWork({ current, isInstalled: !work.install, memory, claims }, epochSeconds(), false);
   const changedNames = did === 'renewed' ? changed(seen.current, current) : [];
   const isWaiting = did === 'nothing' && failure === undefined && memory.refusal !== null;
   const waitingAfter = isWaiting ? (memory.refusal ?? undefined) : undefined;

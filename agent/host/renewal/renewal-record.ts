@@ -11,8 +11,11 @@ const Serial = Type.String({ pattern: '^[0-9]{1,20}$' });
 const EpochSeconds = Type.Integer({ minimum: 0 });
 
 const KeyMemory = Type.Object({
-  /** The certificate that was last reported in use, and when. */
-  reported: Type.Union([Type.Object({ serial: Serial, at: EpochSeconds }), Type.Null()]),
+  /** The certificate that was last reported in use, when, and what else was said (`claimsOf`). */
+  reported: Type.Union([
+    Type.Object({ serial: Serial, at: EpochSeconds, claims: Type.Optional(Type.String({ maxLength: 64 })) }),
+    Type.Null(),
+  ]),
   /** The CA wants this certificate renewed although it is young. */
   renewNow: Type.Boolean(),
   /** Attempts that failed in a row. */
