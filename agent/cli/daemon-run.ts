@@ -1,7 +1,8 @@
 /** `countersign host run`: the daemon, and its log: one line for each thing that happened, on standard output. */
 import { type DaemonEvent, requireSchedule, runDaemon } from '../host/renewal/daemon.ts';
 import { type KeyOutcome, type PassOutcome, runRenewalPass } from '../host/renewal/renewal-pass.ts';
-import { type Notice, answerWatchdog, openServiceManager } from '../host/service-notice.ts';
+import type { Notice } from '#protocol/service-notice.ts';
+import { answerWatchdog, openServiceManager } from '../host/service-notice.ts';
 import type { Failure } from '../failure.ts';
 import { requireAuthority } from '../state/authority.ts';
 import { formatUtc } from './certificate-text.ts';

@@ -1,6 +1,7 @@
 /** Notices to systemd: their text (sd_notify(3)), the address of the socket, and the watchdog. */
 import { describe, expect, test, vi } from 'vitest';
-import { answerWatchdog, formatNotice, openServiceManager, socketAddress } from '#agent/host/service-notice.ts';
+import { answerWatchdog, openServiceManager } from '#agent/host/service-notice.ts';
+import { formatNotice, socketAddress } from '#protocol/service-notice.ts';
 
 describe('the text of a notice', () => {
   test('has an assignment on each line', () => {

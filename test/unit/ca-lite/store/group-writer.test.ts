@@ -30,6 +30,7 @@ class Port extends EventEmitter implements WriterPort {
 
 const request = (limit: number) => ({ now: 100n, leewaySeconds: 0n, limit });
 const abandon = { serial: 1n, now: 1n, audit: {} as never };
+const clear = (name: string) => ({ name, now: 1n, audit: {} as never });
 const fault = { code: 'store-full', message: 'full' } as const;
 
 describe('the queue in front of the writer', () => {
@@ -65,19 +66,19 @@ describe('the queue in front of the writer', () => {
     expect(port.groups).toEqual([256, 256, 88]);
   });
 
-  test('refuses at its limit, but not what finishes accepted work', async () => {
+  test('refuses at its limit, but neither what finishes accepted work nor pruning', async () => {
     const port = new Port();
     const writer = new GroupWriter(port, 2);
-    const accepted = [1, 2].map((n) => writer.submit('prune', request(n)));
-    await expect(writer.submit('prune', request(3))).rejects.toMatchObject({ code: 'store-overloaded' });
-    const finishing = writer.submit('abandonIntent', abandon);
+    const accepted = ['a', 'b'].map((name) => writer.submit('clearHost', clear(name)));
+    await expect(writer.submit('clearHost', clear('c'))).rejects.toMatchObject({ code: 'store-overloaded' });
+    const admitted = [writer.submit('abandonIntent', abandon), writer.submit('prune', request(1))];
     await turn();
     port.answerAll();
-    await Promise.all([...accepted, finishing]);
-    const late = writer.submit('prune', request(4));
+    await Promise.all([...accepted, ...admitted]);
+    const late = writer.submit('clearHost', clear('d'));
     await turn();
     port.answerAll();
-    expect(await late).toEqual(request(4));
+    expect(await late).toEqual(clear('d'));
   });
 
   test('gives each request its own answer, or its own fault', async () => {
