@@ -5,6 +5,7 @@ import { CommandError } from '../command-error.ts';
 import { caLayout } from '../directory/layout.ts';
 import { openConfig } from '../directory/open-config.ts';
 import { type Listening, serve as serveCa } from '../serve/serve.ts';
+import { openServiceManager } from '../serve/service-notice.ts';
 import { printJson } from './output.ts';
 import { type PassphraseOptions, readPassphrase } from './passphrase.ts';
 
@@ -15,6 +16,7 @@ export interface ServeCommandOptions extends PassphraseOptions {
 }
 
 export async function serve(options: ServeCommandOptions): Promise<void> {
+  const manager = openServiceManager();
   const layout = caLayout(options.dir);
   const read = await openConfig(layout);
   const listen = options.address === undefined ? read.listen : parseListenAddress(options.address);
@@ -33,6 +35,7 @@ export async function serve(options: ServeCommandOptions): Promise<void> {
     passphrase,
     log,
     stop: stopping.signal,
+    manager,
     ready: (listening) => announce(listening, options),
   });
   log.flush();

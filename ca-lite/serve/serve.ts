@@ -12,6 +12,7 @@ import { createServer } from '../http/server.ts';
 import type { CaServer } from '../http/typed-server.ts';
 import { closeUnfinishedIntents, startHousekeeping } from './housekeeping.ts';
 import { openCa } from './open-ca.ts';
+import { type ServiceManager, giveSignsOfLife, storeAnswers } from './service-notice.ts';
 
 export interface ServeOptions {
   readonly layout: CaLayout;
@@ -20,6 +21,8 @@ export interface ServeOptions {
   readonly log: Logger;
   /** Ends serving, gracefully. */
   readonly stop: AbortSignal;
+  /** What is told that the CA is ready, alive, stopping. */
+  readonly manager: ServiceManager;
   /** Called once requests are answered. */
   readonly ready: (listening: Listening) => void;
 }
@@ -31,7 +34,8 @@ export interface Listening {
 }
 
 /** Resolves when everything is closed. @throws CommandError when it cannot listen, and what `openCa` throws */
-export async function serve({ layout, config, passphrase, log, stop, ready }: ServeOptions): Promise<void> {
+export async function serve(options: ServeOptions): Promise<void> {
+  const { layout, config, passphrase, log, stop, manager, ready } = options;
   const now = (): bigint => BigInt(Math.floor(Date.now() / 1000));
   await using ca = await openCa({ layout, config, passphrase, log, now });
   passphrase.fill(0);
@@ -48,8 +52,12 @@ export async function serve({ layout, config, passphrase, log, stop, ready }: Se
   );
   const { port: bound } = server.server.address() as AddressInfo;
   context.authority = authorityOf(config, bound);
-  ready({ url: `https://${context.authority}`, port: bound, rootFingerprint: context.rootFingerprint });
+  const url = `https://${context.authority}`;
+  ready({ url, port: bound, rootFingerprint: context.rootFingerprint });
+  manager.notify({ ready: true, status: `serving ${url}` });
+  using _signs = giveSignsOfLife(manager, () => storeAnswers(context.store, now()));
   if (!stop.aborted) await once(stop, 'abort');
+  manager.notify({ stopping: true, status: 'requests in flight finish first' });
   log.info('stopping: requests in flight finish first');
   await drain.stop(server);
 }
