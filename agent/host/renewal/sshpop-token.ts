@@ -20,8 +20,11 @@ import { HostError } from '../host-error.ts';
 /** Used at once; the rest is for a CA that is busy. */
 const LIFETIME_SECONDS = 300;
 
+/** A host key, or the key of a sign-in. */
+export type TokenKey = Pick<HostKey, 'publicKey' | 'path' | 'sign'>;
+
 export interface SshpopRequest {
-  readonly key: HostKey;
+  readonly key: TokenKey;
   /** Of `key`, and durably on the disk. */
   readonly certificate: Certificate;
   readonly operation: SshpopOperation;
@@ -71,7 +74,7 @@ function claimsOf({ certificate, operation, authority, now, id, report }: Sshpop
   };
 }
 
-function tokenKeyType({ publicKey: { type }, path }: HostKey): TokenKeyType {
+function tokenKeyType({ publicKey: { type }, path }: TokenKey): TokenKeyType {
   if (Object.hasOwn(sshpopAlgorithms, type)) return type as TokenKeyType;
   throw new HostError('key-unusable', `${path} is a key of type ${type}, with which no renewal can be asked for`, {
     advice: 'Enrol another key of this host: countersign host enroll',
