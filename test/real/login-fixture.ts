@@ -4,6 +4,7 @@ import { appendFile, chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { KoaContextWithOIDC } from 'oidc-provider';
+import { deviceFlow } from '#test/simulator/openid-provider/interaction-pages.ts';
 import { type OpenidProvider, startOpenidProvider } from '#test/simulator/openid-provider/openid-provider.ts';
 import { type RunningCa, makeCa } from '#test/support/ca.ts';
 import { type LabProcess, startProcess } from '#test/support/lab-process.ts';
@@ -97,7 +98,7 @@ async function startIdp(): Promise<OpenidProvider> {
       },
     ],
     configuration: {
-      features: { deviceFlow: { enabled: true }, pushedAuthorizationRequests: { enabled: true } },
+      features: { deviceFlow, pushedAuthorizationRequests: { enabled: true } },
     },
   });
 }

@@ -1,6 +1,6 @@
 /**
  * A real, certified OpenID provider (`oidc-provider`) over TLS on a free port of this machine, with accounts that a test names. Whoever types
- * an account's name at its login page is signed in: its interaction pages are for development, everything behind them is the real thing.
+ * an account's name at its login page is signed in: its pages are those of `interaction-pages.ts`, everything behind them is the real thing.
  */
 import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
@@ -14,10 +14,13 @@ import {
   createServerCertificate,
   generateX509Key,
 } from '#ca-lite/x509/certificate-authority.ts';
+import { interactionPages, interactionUrl } from './interaction-pages.ts';
 
 export interface Account {
   /** Claims besides `sub`, which is the account's name. */
   readonly claims: Readonly<Record<string, unknown>>;
+  /** Any does, when none is named. */
+  readonly password?: string;
 }
 
 export interface OpenidProviderOptions {
@@ -56,7 +59,10 @@ export async function startOpenidProvider({
   const issuer = `https://localhost:${(server.address() as AddressInfo).port}`;
   const provider = new Provider(issuer, await configurationOf(accounts, clients, configuration));
   const handle = provider.callback();
-  server.on('request', (request, response) => void handle(request, response));
+  const answered = interactionPages(provider, accounts);
+  server.on('request', (request, response) => {
+    if (!answered(request, response)) void handle(request, response);
+  });
   return { issuer, root: root.certificatePem, provider, [Symbol.asyncDispose]: async () => stop(server) };
 }
 
@@ -78,7 +84,9 @@ async function configurationOf(
       if (account === undefined) return undefined;
       return { accountId: id, claims: () => ({ sub: id, ...account.claims }) };
     },
+    interactions: { url: interactionUrl },
     ...extra,
+    features: { ...extra.features, devInteractions: { enabled: false } },
   };
 }
 
