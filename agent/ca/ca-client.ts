@@ -1,17 +1,26 @@
 /**
  * Requests to the CA over HTTPS: nothing but the pinned root is trusted, every wait and every body has a bound, errors become
- * `CaError`, and an overloaded CA is asked again when it says so. Does I/O.
+ * `CaError`, and an overloaded CA is asked again when it says so. Where the time is in doubt, the CA is asked for it. Does I/O.
  * Refused on purpose: redirects (undici follows none), proxies from the environment, bodies over a bound, 1 MiB unless the caller sets another.
  */
+import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Static, TSchema } from 'typebox';
 import { Value } from 'typebox/value';
 import { Agent, type Dispatcher } from 'undici';
+import { encodeBase64Url } from '#openssh/base64.ts';
+import type { Fingerprint } from '#openssh/fingerprint.ts';
 import { ApiErrorBody } from '#protocol/api-error.ts';
+import { TimeReply } from '#protocol/signed-time.ts';
 import { version } from '#protocol/version.ts';
+import { Clock } from '../clock/clock.ts';
+import { type Authority, fingerprintsOf } from '../state/authority.ts';
 import { CaError } from './ca-error.ts';
+import { type Validity, includes } from './certificate-validity.ts';
 import { printable } from './foreign-text.ts';
 import { parseRetryAfter, retryDelaySeconds } from './retry.ts';
+import { judgeSignedTime } from './signed-time.ts';
+import { type TlsTrust, tlsConnector } from './tls-connector.ts';
 import { transportError } from './transport-error.ts';
 
 export const MAX_BODY_BYTES = 1024 * 1024;
@@ -20,6 +29,8 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const ANSWER_TIMEOUT_MS = 60_000;
 const BODY_TIMEOUT_MS = 15_000;
 const MAX_MESSAGE_LENGTH = 1000;
+/** Held back for longer, an answer would put the clock too far behind for tokens (protocol/renewal.ts). */
+const MAX_TIME_ANSWER_MS = 20_000;
 
 /** In place of a root: believe whoever answers. The answer has to prove itself. */
 export const UNVERIFIED = 'unverified';
@@ -35,6 +46,15 @@ export interface CaClientOptions {
   readonly onWait?: (seconds: number) => void;
   /** Of one body; default {@link MAX_BODY_BYTES}. */
   readonly maxBodyBytes?: number;
+  /** What the validity of the server's certificate is judged by; default: the clock of the system. */
+  readonly clock?: Clock;
+  /** Fingerprints of the host CA keys whose statements are believed; without them, no time of the CA is. */
+  readonly statementCas?: ReadonlySet<Fingerprint>;
+}
+
+/** The options for a CA that is trusted already. */
+export function trusted({ url, rootCertificate, hostCaKeys }: Authority, clock: Clock): CaClientOptions {
+  return { url, root: rootCertificate, clock, statementCas: fingerprintsOf(hostCaKeys) };
 }
 
 interface Request {
@@ -59,8 +79,10 @@ export interface Download {
 }
 
 export interface CaClient extends AsyncDisposable {
-  /** Epoch milliseconds of the CA at its last answer (`Date` header, whole seconds); undefined before. */
-  readonly caTimeMs: number | undefined;
+  /** Believed for this client; `askTime` changes it. */
+  readonly clock: Clock;
+  /** Asks the CA for its signed time, and believes it from then on (protocol/signed-time.ts). @throws CaError */
+  askTime(): Promise<void>;
   /** @throws CaError */
   get<T extends TSchema>(path: string, schema: T, query?: URLSearchParams): Promise<Static<T>>;
   /** @throws CaError */
@@ -75,19 +97,41 @@ export function openCaClient(options: CaClientOptions): CaClient {
 }
 
 class HttpsCaClient implements CaClient {
+  readonly clock: Clock;
   readonly #options: CaClientOptions;
-  readonly #agent: Agent;
-  caTimeMs: number | undefined;
+  #connections: { readonly agent: Agent; readonly isSystemTime: boolean } | undefined;
 
   constructor(options: CaClientOptions) {
     this.#options = options;
-    const trust = options.root === UNVERIFIED ? { rejectUnauthorized: false } : { ca: [options.root] };
-    this.#agent = new Agent({
-      connect: { ...trust, minVersion: 'TLSv1.2', timeout: CONNECT_TIMEOUT_MS },
-      headersTimeout: ANSWER_TIMEOUT_MS,
-      bodyTimeout: BODY_TIMEOUT_MS,
-      maxResponseSize: options.maxBodyBytes ?? MAX_BODY_BYTES,
-    });
+    this.clock = options.clock ?? new Clock();
+  }
+
+  async askTime(): Promise<void> {
+    const { root, statementCas = new Set<Fingerprint>() } = this.#options;
+    const seen: Validity[] = [];
+    const judgeTime = (validity: Validity) => seen.push(validity) > 0; // as soon as the time is known
+    await using stack = new AsyncDisposableStack();
+    const agent = stack.adopt(this.#openAgent({ mode: 'own', root, judgeTime }), async (one) => one.destroy());
+    const nonce = encodeBase64Url(randomBytes(32));
+    const begunMs = this.clock.bootMs();
+    const answer = await this.#send({ method: 'GET', path: `/time?nonce=${nonce}` }, agent);
+    const verdict = judgeSignedTime(this.#read(answer, TimeReply), nonce, statementCas);
+    if (verdict.fault !== undefined)
+      throw timeError(`${this.#options.url} told a time that is not its own: ${verdict.fault}`);
+    if (this.clock.bootMs() - begunMs > MAX_TIME_ANSWER_MS)
+      throw timeError('the signed time came too late to be of use');
+    const timeMs = verdict.timeSeconds * 1000;
+    if (!seen.every((validity) => includes(validity, timeMs))) {
+      throw new CaError(
+        'ca-untrusted',
+        `${this.#options.url} shows a certificate that is not valid at the CA's own time`,
+        {
+          advice:
+            'The clock of this machine is not to blame. The administrator of the CA looks at its TLS certificate.',
+        },
+      );
+    }
+    if (!this.clock.believe(timeMs)) throw timeError(`${this.#options.url} told a time that has passed long ago`);
   }
 
   async get<T extends TSchema>(path: string, schema: T, query?: URLSearchParams): Promise<Static<T>> {
@@ -104,20 +148,46 @@ class HttpsCaClient implements CaClient {
     const answer = await this.#send({ method: 'GET', path, headers: { accept: '*/*', ...known } });
     const { status, etag, body } = answer;
     if (status === 304 && knownEtag !== undefined) return { bytes: undefined, etag: knownEtag };
-    if (status !== 200) throw refusalError(answer, parseJson(body), this.#options.url);
+    if (status !== 200) throw refusalError(answer, parseJson(body), this.#options.url, this.clock.nowMs());
     return { bytes: body, etag };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#agent.destroy();
+    await this.#connections?.agent.destroy();
   }
 
-  async #send(request: Request): Promise<Answer> {
+  /** Connections that were made by another clock are not used again. */
+  #agent(): Agent {
+    const { root } = this.#options;
+    const isSystemTime = this.clock.judge().kind === 'system';
+    if (this.#connections?.isSystemTime !== isSystemTime) {
+      void this.#connections?.agent.close(); // after the requests that run
+      this.#connections = { agent: this.#openAgent(this.#trust(root, isSystemTime)), isSystemTime };
+    }
+    return this.#connections.agent;
+  }
+
+  #trust(root: string, isSystemTime: boolean): TlsTrust {
+    if (root === UNVERIFIED) return { mode: 'unverified' };
+    if (isSystemTime) return { mode: 'system', root };
+    return { mode: 'own', root, judgeTime: (validity) => includes(validity, this.clock.nowMs()) };
+  }
+
+  #openAgent(trust: TlsTrust): Agent {
+    return new Agent({
+      connect: tlsConnector(trust, CONNECT_TIMEOUT_MS),
+      headersTimeout: ANSWER_TIMEOUT_MS,
+      bodyTimeout: BODY_TIMEOUT_MS,
+      maxResponseSize: this.#options.maxBodyBytes ?? MAX_BODY_BYTES,
+    });
+  }
+
+  async #send(request: Request, agent = this.#agent()): Promise<Answer> {
     let waitedSeconds = 0;
     for (let attempt = 1; ; attempt++) {
-      const answer = await this.#sendOnce(request);
+      const answer = await this.#sendOnce(request, agent);
       const { status, retryAfter } = answer;
-      const delay = retryDelaySeconds({ status, retryAfter, attempt, waitedSeconds, nowMs: Date.now() });
+      const delay = retryDelaySeconds({ status, retryAfter, attempt, waitedSeconds, nowMs: this.clock.nowMs() });
       if (delay === undefined) return answer;
       this.#options.onWait?.(delay);
       await this.#wait(delay);
@@ -134,10 +204,10 @@ class HttpsCaClient implements CaClient {
     }
   }
 
-  async #sendOnce({ method, path, body, headers: more }: Request): Promise<Answer> {
+  async #sendOnce({ method, path, body, headers: more }: Request, agent: Agent): Promise<Answer> {
     const headers = { 'user-agent': `countersign/${version}`, accept: 'application/json', ...more };
     try {
-      const response = await this.#agent.request({
+      const response = await agent.request({
         origin: this.#options.url,
         method,
         path,
@@ -152,8 +222,6 @@ class HttpsCaClient implements CaClient {
   }
 
   async #collect(response: Dispatcher.ResponseData): Promise<Answer> {
-    const date = Date.parse(headerOf(response, 'date') ?? '');
-    if (!Number.isNaN(date)) this.caTimeMs = date;
     const body = await response.body.bytes();
     const [retryAfter, etag] = [headerOf(response, 'retry-after'), headerOf(response, 'etag')];
     return { status: response.statusCode, retryAfter, etag, body };
@@ -161,7 +229,8 @@ class HttpsCaClient implements CaClient {
 
   #read<T extends TSchema>(answer: Answer, schema: T): Static<T> {
     const value = parseJson(answer.body);
-    if (answer.status < 200 || answer.status > 299) throw refusalError(answer, value, this.#options.url);
+    if (answer.status < 200 || answer.status > 299)
+      throw refusalError(answer, value, this.#options.url, this.clock.nowMs());
     if (Value.Check(schema, value)) return value;
     throw new CaError(
       'ca-reply-invalid',
@@ -177,6 +246,13 @@ class HttpsCaClient implements CaClient {
   }
 }
 
+function timeError(message: string): CaError {
+  return new CaError('time-untrusted', message, {
+    advice:
+      'The time is not believed. If the clock of this machine is wrong, set it (`date -u` shows it); if it is right, somebody may be posing as the CA: ask its administrator.',
+  });
+}
+
 function headerOf(response: Dispatcher.ResponseData, name: string): string | undefined {
   const value = response.headers[name];
   return Array.isArray(value) ? value[0] : value;
@@ -190,13 +266,13 @@ function parseJson(body: Uint8Array): unknown {
   }
 }
 
-function refusalError({ status, retryAfter }: Answer, value: unknown, url: string): CaError {
+function refusalError({ status, retryAfter }: Answer, value: unknown, url: string, nowMs: number): CaError {
   if (!Value.Check(ApiErrorBody, value)) {
     return new CaError('ca-reply-invalid', `${url} answered with HTTP status ${status} and no reason`, {
       advice: 'Check that this is the address of the CA itself and not of something in front of it.',
     });
   }
-  const wait = parseRetryAfter(retryAfter, Date.now());
+  const wait = parseRetryAfter(retryAfter, nowMs);
   const facts = { status, code: printable(value.code, 64), requestId: printable(value.requestId, 64) };
   const refusal = wait === undefined ? facts : { ...facts, retryAfterSeconds: wait };
   return new CaError('ca-refused', `the CA refused: ${printable(value.message, MAX_MESSAGE_LENGTH)}`, {

@@ -20,7 +20,8 @@ import { SshSignReply, type SshSignRequest } from '#protocol/step-api.ts';
 import type { CaClient } from './ca-client.ts';
 import { CaError, type CaErrorCode } from './ca-error.ts';
 import { type AskedFor, type ChallengeFault, findChallengeFault } from './challenge-check.ts';
-import { type IssuedFault, checkIssued } from './issued-check.ts';
+import { type IssuedFault, type Promised, checkIssued } from './issued-check.ts';
+import { retryByCaTime } from './time-retry.ts';
 
 /** A key that can prove itself, wherever its private half lives. */
 export interface ProvingKey {
@@ -43,13 +44,11 @@ export interface EnrolmentRequest {
   readonly voucher?: ProvingKey | undefined;
   /** Fingerprints of the host CA keys that were pinned. */
   readonly trustedCas: ReadonlySet<Fingerprint>;
-  /** Epoch seconds; called again when a moment counts. */
-  readonly now: () => bigint;
 }
 
 /** @throws CaError */
 export async function enrolKey(client: CaClient, request: EnrolmentRequest): Promise<Certificate> {
-  const challenge = await fetchChallenge(client, request);
+  const challenge = await retryByCaTime(client, async () => fetchChallenge(client, request));
   const body: TokenRequest = { ...challenge, proof: await makeProof(challenge, request.key) };
   if (request.voucher !== undefined) body.voucher = await makeProof(challenge, request.voucher);
   const reply = await client.post('/host/token', body, TokenReply);
@@ -68,8 +67,8 @@ async function fetchChallenge(client: CaClient, request: EnrolmentRequest): Prom
   const { payload, signature } = await client.get('/host/challenge', ChallengeReply, query);
   const challenge = { payload, signature };
   const asked: AskedFor = { names, addresses, port, fingerprint: key.fingerprint };
-  const fault = findChallengeFault(challenge, asked, request.trustedCas, request.now());
-  if (fault !== undefined) throw challengeError(fault, client, request.now());
+  const fault = findChallengeFault(challenge, asked, request.trustedCas, client.clock.now());
+  if (fault !== undefined) throw challengeError(fault);
   return challenge;
 }
 
@@ -90,10 +89,15 @@ async function fetchCertificate(client: CaClient, request: EnrolmentRequest, rep
     validBefore: '',
   };
   const { crt } = await client.post('/ssh/sign', body, SshSignReply);
-  const promised = { keyBlob: key.blob, principals: reply.principals, trustedCas, now: request.now() };
-  const verdict = checkIssued(decodeReplied(crt), promised);
-  if (verdict.fault !== undefined) throw certificateError(verdict.fault, client, request.now());
-  return verdict.certificate;
+  const promised = { keyBlob: key.blob, principals: reply.principals, trustedCas };
+  const blob = decodeReplied(crt);
+  return retryByCaTime(client, async () => acceptIssued(blob, { ...promised, now: client.clock.now() }));
+}
+
+async function acceptIssued(blob: Uint8Array, promised: Promised): Promise<Certificate> {
+  const verdict = checkIssued(blob, promised);
+  if (verdict.fault !== undefined) throw certificateError(verdict.fault);
+  return Promise.resolve(verdict.certificate);
 }
 
 function decodeReplied(base64: string): Uint8Array {
@@ -105,6 +109,8 @@ function decodeReplied(base64: string): Uint8Array {
   }
 }
 
+const clockAdvice = "The CA's own time says the same: its administrator looks at the CA.";
+
 const challengeFaults: Readonly<Record<ChallengeFault, readonly [CaErrorCode, string]>> = {
   malformed: ['challenge-untrusted', 'it is not a signed challenge'],
   'signer-untrusted': ['challenge-untrusted', 'no challenge key of the pinned host CA signed it'],
@@ -115,12 +121,13 @@ const challengeFaults: Readonly<Record<ChallengeFault, readonly [CaErrorCode, st
   'not-valid-now': ['challenge-untrusted', 'it is not valid now'],
 };
 
-function challengeError(fault: ChallengeFault, client: CaClient, now: bigint): CaError {
+function challengeError(fault: ChallengeFault): CaError {
   const [code, why] = challengeFaults[fault];
-  const timely = fault === 'not-valid-now' || fault === 'signer-not-valid-now';
+  const concernsTime = fault === 'not-valid-now' || fault === 'signer-not-valid-now';
   return new CaError(code, `the challenge of the CA cannot be trusted: ${why}`, {
-    advice: timely
-      ? clockAdvice(client, now)
+    concernsTime,
+    advice: concernsTime
+      ? clockAdvice
       : 'The host key has signed nothing. If the CA changed its host CA key, pin it again with `countersign bootstrap`; if not, somebody may be posing as the CA: ask its administrator.',
   });
 }
@@ -140,20 +147,14 @@ const issuedFaults: Readonly<Record<IssuedFault, string>> = {
   revoked: 'it is revoked',
 };
 
-function certificateError(fault: IssuedFault, client: CaClient, now: bigint): CaError {
-  const timely = fault === 'not-yet-valid' || fault === 'expired';
+function certificateError(fault: IssuedFault): CaError {
+  const concernsTime = fault === 'not-yet-valid' || fault === 'expired';
   return new CaError(
     'certificate-unacceptable',
     `the certificate from the CA was not installed: ${issuedFaults[fault]}`,
     {
-      advice: timely ? clockAdvice(client, now) : 'This is for the administrator of the CA to repair.',
+      concernsTime,
+      advice: concernsTime ? clockAdvice : 'This is for the administrator of the CA to repair.',
     },
   );
-}
-
-function clockAdvice(client: CaClient, now: bigint): string {
-  if (client.caTimeMs === undefined) return 'Check the clock here (`date -u`) and at the CA.';
-  const difference = Number(now) - Math.floor(client.caTimeMs / 1000);
-  const side = difference < 0 ? 'behind' : 'ahead of';
-  return `The clock here is ${Math.abs(difference)} s ${side} that of the CA. Set it right (\`date -u\` shows it), then try again.`;
 }

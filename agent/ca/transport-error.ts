@@ -64,7 +64,7 @@ export function transportError(cause: unknown, url: string): CaError {
   const code = codeOf(cause);
   const known = code === undefined ? undefined : explanations[code];
   const { code: ours, what, advice } = known ?? unreachable(`could not be asked (${code ?? 'unknown cause'})`);
-  return new CaError(ours, `${url} ${what}`, { cause, advice });
+  return new CaError(ours, `${url} ${what}`, { cause, advice, concernsTime: known === wrongTime });
 }
 
 /** A name with several addresses fails with an AggregateError: its first member says why. */

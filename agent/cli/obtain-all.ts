@@ -1,11 +1,13 @@
 /** One certificate for each key of the plan, with progress. A key that the CA does not certify does not stop the others. */
-import { type CaClient, openCaClient } from '../ca/ca-client.ts';
+import { type CaClient, openCaClient, trusted } from '../ca/ca-client.ts';
 import { CaError } from '../ca/ca-error.ts';
 import { type EnrolmentPlan, obtainCertificate } from '../host/enrol-host.ts';
 import type { HostContext } from '../host/host-context.ts';
 import type { HostKey } from '../host/host-key.ts';
 import type { EnrolledKey } from '../host/install-site.ts';
+import { openClock, rememberClock } from '../clock/clock-record.ts';
 import type { Authority } from '../state/authority.ts';
+import { describeJudgement } from './clock-text.ts';
 import type { Progress } from './progress.ts';
 
 export interface Obtained {
@@ -26,7 +28,8 @@ export async function obtainAll(
   signal: AbortSignal,
 ): Promise<Obtained> {
   const onWait = (seconds: number) => progress.note(`the CA is busy and asked to wait ${seconds} s`);
-  await using client = openCaClient({ url: authority.url, root: authority.rootCertificate, signal, onWait });
+  const clock = await openClock(context.stateDirectory, authority);
+  await using client = openCaClient({ ...trusted(authority, clock), signal, onWait });
   const enrolled: EnrolledKey[] = [];
   const refused: CaError[] = [];
   for (const key of plan.keys) {
@@ -34,6 +37,9 @@ export async function obtainAll(
     if (outcome instanceof CaError) refused.push(outcome);
     else enrolled.push(outcome);
   }
+  await rememberClock(context.stateDirectory, clock);
+  const { kind } = clock.judge();
+  if (kind !== 'system') progress.note(describeJudgement(clock.judge()));
   if (enrolled.length === 0 && refused[0] !== undefined) throw refused[0];
   if (enrolled.some(({ reused }) => reused)) progress.note('a certificate of an earlier enrolment is used again');
   const remarks = refused.map(({ message }) => `one key was left out: ${message}`);

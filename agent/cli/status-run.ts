@@ -1,5 +1,6 @@
 /** `countersign host status`: what it shows. Changes nothing. */
-import { epochSeconds } from '../host/enrol-host.ts';
+import type { Clock } from '../clock/clock.ts';
+import { openClock } from '../clock/clock-record.ts';
 import { readInterrupted } from '../host/file-transaction.ts';
 import { openHost } from '../host/host-context.ts';
 import { hostDirectory } from '../host/host-record.ts';
@@ -14,9 +15,10 @@ import { EXIT_DONE, EXIT_FAILED } from './program.ts';
 export async function runStatus(options: PlaceOptions): Promise<number> {
   const places = placesOf(options);
   const authority = await requireAuthority(places.stateDirectory);
-  const status = await readHostStatus(await openHost(places), authority, epochSeconds());
+  const clock = await openClock(places.stateDirectory, authority);
+  const status = await readHostStatus(await openHost(places), authority, clock.now());
   const interrupted = (await readInterrupted(hostDirectory(places.stateDirectory))) !== undefined;
-  const report = { authority, status, interrupted };
+  const report = { authority, status, interrupted, clock };
   process.stdout.write(options.json === true ? `${JSON.stringify(asJson(report), null, 2)}\n` : format(report));
   return inOrder(report) ? EXIT_DONE : EXIT_FAILED;
 }
@@ -25,6 +27,7 @@ interface Report {
   readonly authority: Authority;
   readonly status: HostStatus | undefined;
   readonly interrupted: boolean;
+  readonly clock: Clock;
 }
 
 function inOrder({ status, interrupted }: Report): boolean {

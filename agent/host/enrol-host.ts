@@ -71,12 +71,13 @@ export async function obtainCertificate(
   key: HostKey,
   client: CaClient,
 ): Promise<EnrolledKey> {
-  const known = await knownCertificate(stateDirectory, authority, plan, key);
+  const now = client.clock.now();
+  const known = await knownCertificate(stateDirectory, authority, plan, key, now);
   if (known !== undefined) return { key, certificate: known, reused: true };
   const { names, addresses } = plan.identity;
   const trustedCas = fingerprintsOf(authority.hostCaKeys);
-  const voucher = await findVoucher(stateDirectory, authority, plan, key);
-  const request = { names, addresses, port: plan.port, key, voucher, trustedCas, now: epochSeconds };
+  const voucher = await findVoucher(stateDirectory, authority, plan, key, now);
+  const request = { names, addresses, port: plan.port, key, voucher, trustedCas };
   const certificate = await enrolKey(client, request);
   await storeIssued(stateDirectory, key.fingerprint, certificate);
   return { key, certificate, reused: false };
@@ -88,10 +89,11 @@ async function knownCertificate(
   authority: Authority,
   { identity: { names } }: EnrolmentPlan,
   key: HostKey,
+  now: bigint,
 ): Promise<Certificate | undefined> {
   const trustedCas = fingerprintsOf(authority.hostCaKeys);
   const known = await readIssued(stateDirectory, key.fingerprint);
-  const wanted = { keyBlob: key.blob, names, trustedCas, now: epochSeconds() };
+  const wanted = { keyBlob: key.blob, names, trustedCas, now };
   return known !== undefined && isReusable(known, wanted) ? known : undefined;
 }
 
@@ -100,10 +102,11 @@ async function findVoucher(
   authority: Authority,
   plan: EnrolmentPlan,
   key: HostKey,
+  now: bigint,
 ): Promise<HostKey | undefined> {
   for (const other of plan.ownKeys) {
     if (other.fingerprint === key.fingerprint) continue;
-    if ((await knownCertificate(stateDirectory, authority, plan, other)) !== undefined) return other;
+    if ((await knownCertificate(stateDirectory, authority, plan, other, now)) !== undefined) return other;
   }
   return undefined;
 }
@@ -152,8 +155,4 @@ function requireBounds({ names, addresses }: Identity): void {
   throw new HostError('address-unknown', `more than ${MAX_ADDRESSES} addresses for one host`, {
     advice: 'Name with --ip the ones that DNS has for its names.',
   });
-}
-
-export function epochSeconds(): bigint {
-  return BigInt(Math.floor(Date.now() / 1000));
 }

@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { openCaClient } from '#agent/ca/ca-client.ts';
-import { epochSeconds } from '#agent/host/enrol-host.ts';
 import { openHost } from '#agent/host/host-context.ts';
 import { readHostKeys } from '#agent/host/host-key.ts';
 import { readIssued, storeIssued } from '#agent/host/issued-store.ts';
@@ -41,7 +40,7 @@ async function askForSuccessor({ sshd, stateDirectory }: RenewalHost): Promise<H
   const certificate = key === undefined ? undefined : await readIssued(stateDirectory, key.fingerprint);
   if (key === undefined || certificate === undefined) throw new Error('not enrolled');
   await using client = openCaClient({ url: authority.url, root: authority.rootCertificate });
-  const successor = await new CaConversation(client, authority, epochSeconds).renew({ key, certificate });
+  const successor = await new CaConversation(client, authority).renew({ key, certificate });
   return { key, certificate, successor };
 }
 

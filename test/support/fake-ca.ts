@@ -27,7 +27,9 @@ import {
   type TokenRequest,
   proofMessage,
 } from '#protocol/host-challenge.ts';
+import { TIME_NAMESPACE, TIME_STATEMENT_TYPE, type TimeStatement } from '#protocol/signed-time.ts';
 import type { SshSignRequest } from '#protocol/step-api.ts';
+import { signStatement } from './statement-signer.ts';
 
 /** How the CA misbehaves; nothing: it does not. May be changed while it runs. */
 export interface FakeCaBehaviour {
@@ -175,6 +177,8 @@ class FakeCaState {
         return [200, { status: 'ok' }];
       case 'GET /ssh/roots':
         return [200, this.#roots()];
+      case 'GET /time':
+        return [200, this.#time(query)];
       case 'GET /host/challenge':
         return [200, this.#challenge(query)];
       case 'POST /host/token':
@@ -190,6 +194,14 @@ class FakeCaState {
     const [host, user] = [encodeBase64(blobOf(this.hostCa)), encodeBase64(blobOf(this.userCa))];
     if (this.behaviour.userCa === 'none') return { hostKey: [host] };
     return { hostKey: [host], userKey: [this.behaviour.userCa === 'same-as-host' ? host : user] };
+  }
+
+  #time(query: URLSearchParams): unknown {
+    const now = Math.floor(Date.now() / 1000);
+    const statement: TimeStatement = { type: TIME_STATEMENT_TYPE, nonce: query.get('nonce') ?? '', time: now };
+    const bytes = Buffer.from(JSON.stringify(statement));
+    const signature = signStatement(this.hostCa, bytes, TIME_NAMESPACE, BigInt(now));
+    return { payload: encodeBase64(bytes), signatures: [encodeBase64(signature)] };
   }
 
   #challenge(query: URLSearchParams): unknown {

@@ -2,8 +2,9 @@
 import { encodePublicKey } from '#openssh/public-key.ts';
 import { HealthReply } from '#protocol/step-api.ts';
 import { fingerprintOf } from '#openssh/fingerprint.ts';
-import { type CaClient, openCaClient } from '../../ca/ca-client.ts';
+import { type CaClient, openCaClient, trusted } from '../../ca/ca-client.ts';
 import { fetchCaKeys } from '../../ca/trust.ts';
+import type { Clock } from '../../clock/clock.ts';
 import { type Authority, fingerprintsOf } from '../../state/authority.ts';
 import { findingOf } from './failure-finding.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
@@ -12,23 +13,25 @@ import { type Finding, fail, ok, warn } from './finding.ts';
 const CLOCK_WARN_SECONDS = 30;
 const CLOCK_FAIL_SECONDS = 60;
 
-export async function checkCa(authority: Authority): Promise<Finding[]> {
-  await using client = openCaClient({ url: authority.url, root: authority.rootCertificate });
+/** The clock believes the CA's signed time from then on, where the CA told it. */
+export async function checkCa(authority: Authority, clock: Clock): Promise<Finding[]> {
+  await using client = openCaClient(trusted(authority, clock));
   try {
+    await client.askTime();
+    const time = clockFinding(clock.anchor?.wallMs ?? 0, clock.anchor?.trueMs ?? 0);
     await client.get('/health', HealthReply);
-    const clock = clockFinding(Date.now(), client.caTimeMs);
-    return [ok('ca', `${authority.url} answers, under the pinned root`), clock, await checkKeys(authority, client)];
+    return [ok('ca', `${authority.url} answers, under the pinned root`), time, await checkKeys(authority, client)];
   } catch (error) {
     return [findingOf('ca', error, 'Check the address and the network.')];
   }
 }
 
 /** Both in epoch milliseconds; the CA's has whole seconds. */
-export function clockFinding(localMs: number, caMs: number | undefined): Finding {
-  if (caMs === undefined) return warn('clock', 'the CA did not tell its time', 'Compare `date -u` here and at the CA.');
+export function clockFinding(localMs: number, caMs: number): Finding {
   const seconds = Math.round((localMs - caMs) / 1000);
   const words = `the clock here is ${Math.abs(seconds)} s ${seconds < 0 ? 'behind' : 'ahead of'} the CA's`;
-  const advice = 'Set the clock right, best by NTP: timedatectl set-ntp true';
+  const advice =
+    'Renewals go on by the signed time of the CA. For everything else, set the clock right, best by NTP: timedatectl set-ntp true';
   if (Math.abs(seconds) > CLOCK_FAIL_SECONDS) return fail('clock', words, advice);
   if (Math.abs(seconds) > CLOCK_WARN_SECONDS) return warn('clock', words, advice);
   return ok('clock', Math.abs(seconds) <= 1 ? 'the clock agrees with that of the CA' : words);

@@ -50,6 +50,10 @@ export function planWork(sighting: Sighting, now: bigint, force: boolean): Agend
   return { ...agenda, nextAt: nextAt > now ? nextAt : now + 1n };
 }
 
+export function isPaused(memory: KeyMemory, now: bigint): boolean {
+  return endOfPause(memory, now) > now;
+}
+
 /** A pause that lasts longer than any that we make was noted while the clock was wrong, and does not count. */
 function endOfPause({ pausedUntil }: KeyMemory, now: bigint): bigint {
   const end = BigInt(pausedUntil);

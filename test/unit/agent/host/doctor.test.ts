@@ -16,10 +16,6 @@ test.each([
   expect(clockFinding(1_800_000_000_000 + difference, 1_800_000_000_000).level).toBe(level);
 });
 
-test('a CA that does not tell its time is worth a warning', () => {
-  expect(clockFinding(0, undefined).level).toBe('warn');
-});
-
 describe('names', () => {
   const [enrolled, local] = [new Set(['10.0.0.5', 'fd00::5']), new Set(['10.0.0.5', 'fd00::5', '10.0.0.6'])];
 

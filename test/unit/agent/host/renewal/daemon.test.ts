@@ -2,10 +2,13 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { clockJumpSeconds } from '#agent/schedule/clock-watch.ts';
 import { type DaemonEvent, requireSchedule, runDaemon } from '#agent/host/renewal/daemon.ts';
+import { Clock } from '#agent/clock/clock.ts';
 import { HostError } from '#agent/host/host-error.ts';
 import type { KeyOutcome, PassOutcome } from '#agent/host/renewal/renewal-pass.ts';
 
 const START = 1_800_000_000_000;
+/** The system's, which is the one that vitest fakes. */
+const clock = new Clock();
 
 beforeEach(() => {
   vi.useFakeTimers({
@@ -30,7 +33,7 @@ function outcome(nextInSeconds: number, failure?: HostError): PassOutcome {
     needsPerson: false,
     nextAt: BigInt(Math.floor(Date.now() / 1000) + nextInSeconds),
   };
-  return { keys: [key], clockAheadSeconds: undefined };
+  return { keys: [key], clock: clock.judge() };
 }
 
 /** A daemon whose passes are noted, in seconds from the start. */
@@ -40,6 +43,7 @@ function start(schedule: string, pass: (impatient: boolean) => PassOutcome) {
   const events: DaemonEvent[] = [];
   const ended = runDaemon({
     schedule,
+    clock,
     signal: stop.signal,
     tell: (event) => void events.push(event),
     pass: async (impatient) => {
