@@ -31,3 +31,16 @@ export function parseLimit(text: string): number {
   if (!/^\d{1,7}$/.test(text) || number < 1) throw new InvalidArgumentError('Expected a number of 1 or more.');
   return number;
 }
+
+/** The number of an object in a YubiHSM, decimal or hexadecimal. */
+export function parseObjectId(text: string): number {
+  const number = /^(0x[0-9a-f]{1,4}|\d{1,5})$/i.test(text) ? Number(text) : 0;
+  if (number < 1 || number > 0xfffe) throw new InvalidArgumentError('Expected the number of an object, such as 0x0104.');
+  return number;
+}
+
+/** A CKA_ID of PKCS#11. */
+export function parseKeyIdentifier(text: string): string {
+  if (!/^([0-9a-f]{2}){1,64}$/.test(text)) throw new InvalidArgumentError('Expected hexadecimal digits, such as 01.');
+  return text;
+}

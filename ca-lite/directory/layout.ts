@@ -20,7 +20,7 @@ export interface CaLayout {
 export const secretNames = ['root', 'intermediate', 'server', 'ssh_host_ca', 'ssh_user_ca', 'token'] as const;
 /** CA keys of a rotation are numbered after the date of their making. */
 export type RotatedSecretName = `ssh_${'host' | 'user'}_ca_${number}`;
-export type SecretName = (typeof secretNames)[number] | RotatedSecretName;
+export type SecretName = (typeof secretNames)[number] | RotatedSecretName | `${RotatedSecretName}.handover`;
 
 export function caLayout(directory: string): CaLayout {
   const certificates = join(directory, 'certs');

@@ -25,9 +25,10 @@ export async function writeSecret(
   name: SecretName,
   key: KeyObject,
   passphrase: Uint8Array,
+  rounds = KDF_ROUNDS,
 ): Promise<void> {
   const random = { checkInt: randomInt(2 ** 32), salt: randomBytes(16) };
-  const text = encodePrivateKey(key, { passphrase, rounds: KDF_ROUNDS, random, comment: `countersign ${name}` });
+  const text = encodePrivateKey(key, { passphrase, rounds, random, comment: `countersign ${name}` });
   await writeNewFile(layout.secret(name), text, 0o600);
 }
 

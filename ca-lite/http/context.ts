@@ -18,9 +18,9 @@ export interface CaContext {
   readonly signers: CaSigners;
   readonly tokenKey: TokenKey;
   readonly oidc: OidcProvisioners;
-  readonly challengeKeys: ChallengeKeyRing;
+  readonly challengeKeys: Pick<ChallengeKeyRing, 'current'>;
   readonly hostCheck: HostCheck;
-  /** Fingerprints of the host CA keys. */
+  /** Fingerprints of the host CA keys. This, signers, trust and statements follow a rotation while the CA serves: ask them anew for each request. */
   readonly hostCas: ReadonlySet<Fingerprint>;
   readonly trust: TrustedKeys;
   readonly statements: Statements;

@@ -12,6 +12,8 @@ import type { Pkcs11Settings } from './signer-section.ts';
 export interface Pkcs11Signers extends AsyncDisposable {
   readonly user: Signer;
   readonly host: Signer;
+  /** One more CA key, as `user_ca` and `host_ca` name theirs; throws {@link HsmError}. */
+  open(key: Pkcs11Settings['user_ca']): Signer;
 }
 
 /** Opens the token of the configuration. Throws {@link HsmError}. */
@@ -35,7 +37,7 @@ export async function openPkcs11Signers(
   try {
     const user = signerOf(settings.user_ca, options.publicKeys?.user);
     const host = signerOf(settings.host_ca, options.publicKeys?.host);
-    return { user, host, [Symbol.asyncDispose]: () => token[Symbol.asyncDispose]() };
+    return { user, host, open: (key) => signerOf(key, undefined), [Symbol.asyncDispose]: () => token[Symbol.asyncDispose]() };
   } catch (error) {
     await token[Symbol.asyncDispose]();
     throw error;

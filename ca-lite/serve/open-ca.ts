@@ -1,7 +1,8 @@
 /** Opens everything that serving needs: configuration, keys, store, resolver. What was opened is closed again when a later step fails. */
+import type { KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
-import { parseFingerprint } from '#openssh/fingerprint.ts';
+import type { CertificateType } from '#openssh/certificate.ts';
 import { ownAddresses } from '../address/own-addresses.ts';
 import { CommandError } from '../command-error.ts';
 import type { Config } from '../config/config.ts';
@@ -14,24 +15,28 @@ import { readSecret } from '../directory/secrets.ts';
 import { NamedResolver } from '../dns/named-resolver.ts';
 import { type Resolver, defaultDnsLimits } from '../dns/resolver.ts';
 import { SystemResolver } from '../dns/system-resolver.ts';
-import { ChallengeKeyRing } from '../enrol/challenge-key.ts';
 import { HostCheck } from '../enrol/host-check.ts';
 import type { CaContext } from '../http/context.ts';
 import { OidcProvisioners } from '../oidc/provisioners.ts';
 import { KrlPublisher } from '../revocation/krl-publisher.ts';
+import { currentKey } from '../rotation/ca-keys.ts';
+import { openHandover } from '../rotation/handover.ts';
+import { type KeyPlace, firstPlace, parseKeyPlace } from '../rotation/key-place.ts';
+import { LiveKeys } from '../rotation/live-keys.ts';
 import { openSqliteStore } from '../store/sqlite-store.ts';
+import type { Store } from '../store/store.ts';
 import { loadTokenKey } from '../token/token-key.ts';
-import { Statements } from '../trust/statements.ts';
-import { currentSecret, oldSecrets, trustedKeys } from '../rotation/ca-keys.ts';
-import { FileSigner } from '../signer/file-signer.ts';
 import { x509Fingerprint } from '../x509/certificate-authority.ts';
 import { deviceLogSink } from './device-log.ts';
-import { openSigners } from './open-signers.ts';
+import { type OpenKey, openSigners } from './open-signers.ts';
+import { recordedSigner } from './recorded-signer.ts';
 import { type ServerTls, openServerTls } from './server-tls.ts';
 
 export interface OpenCa extends AsyncDisposable {
   readonly context: CaContext;
   readonly tls: ServerTls;
+  /** To be refreshed when the record of CA keys may have changed. */
+  readonly keys: LiveKeys;
 }
 
 export interface OpenOptions {
@@ -59,23 +64,15 @@ export async function openCa({ layout, config, passphrase, log, now }: OpenOptio
   const serverKey = await readSecret(layout, 'server', passphrase);
   const { dnsNames } = config;
   const tls = await openServerTls({ layout, dnsNames, intermediate, serverKey }, new Date(Number(now()) * 1000));
-  const sink = deviceLogSink(store, now);
-  const { keys, number } = await store.caKeys();
-  const secrets = { host: currentSecret(keys, 'host'), user: currentSecret(keys, 'user') };
-  const signers = await openSigners({ layout, settings: config.signer, passphrase, secrets, sink, now, log }, stack);
-  const olds = await Promise.all(oldSecrets(keys).map(async (name) => readSecret(layout, name, passphrase)));
-  const trust = {
-    number,
-    hostCas: trustedKeys(keys, 'host', signers.host.publicKey),
-    userCas: trustedKeys(keys, 'user', signers.user.publicKey),
-  };
+  const tokenSecret = await readSecret(layout, 'token', passphrase);
+  const keys = await openKeys({ layout, config, passphrase, log, now }, store, tokenSecret, stack);
   const context: CaContext = {
     config,
     store,
-    signers,
+    signers: keys.signers,
     oidc: stack.use(new OidcProvisioners(config.oidc)),
-    tokenKey: await loadTokenKey(await readSecret(layout, 'token', passphrase)),
-    challengeKeys: new ChallengeKeyRing(signers.host),
+    tokenKey: await loadTokenKey(tokenSecret),
+    challengeKeys: keys.challengeKeys,
     hostCheck: new HostCheck({
       policy: config.enrolment,
       resolver: resolverOf(config),
@@ -83,9 +80,9 @@ export async function openCa({ layout, config, passphrase, log, now }: OpenOptio
       slots: checkSlots(config),
       ownAddresses,
     }),
-    hostCas: new Set(trust.hostCas.map(({ fingerprint }) => parseFingerprint(fingerprint))),
-    trust,
-    statements: new Statements([signers.host, ...olds.map((key) => stack.use(new FileSigner(key)))]),
+    hostCas: keys.hostCas,
+    trust: keys.trust,
+    statements: keys.statements,
     krl: new KrlPublisher(store),
     rootPem,
     rootFingerprint: x509Fingerprint(rootPem),
@@ -94,7 +91,27 @@ export async function openCa({ layout, config, passphrase, log, now }: OpenOptio
     log,
   };
   const opened = stack.move();
-  return { context, tls, [Symbol.asyncDispose]: async () => opened.disposeAsync() };
+  return { context, tls, keys, [Symbol.asyncDispose]: async () => opened.disposeAsync() };
+}
+
+/** Those that sign now, ready; those that a rotation brings later are opened when it does. */
+async function openKeys(
+  { layout, config, passphrase, log, now }: OpenOptions,
+  store: Store,
+  tokenSecret: KeyObject,
+  stack: AsyncDisposableStack,
+): Promise<LiveKeys> {
+  const { signer: settings } = config;
+  const first = { host: firstPlace(settings, 'host'), user: firstPlace(settings, 'user') };
+  const { keys } = await store.caKeys();
+  const placeOf = (type: CertificateType): KeyPlace =>
+    parseKeyPlace(currentKey(keys, type)?.secret ?? '') ?? first[type];
+  const places = { host: placeOf('host'), user: placeOf('user') };
+  const sink = deviceLogSink(store, now);
+  const handover = openHandover(layout, tokenSecret);
+  const openKey = await openSigners({ layout, settings, passphrase, handover, places, sink, now, log }, stack);
+  const open: OpenKey = async (place) => recordedSigner(await openKey(place), store, now);
+  return LiveKeys.open({ store, open, first, log });
 }
 
 function resolverOf({ dns }: Config): Resolver {

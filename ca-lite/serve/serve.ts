@@ -10,6 +10,7 @@ import { authorityOf } from '../directory/open-config.ts';
 import { Drain } from '../http/drain.ts';
 import { createServer } from '../http/server.ts';
 import type { CaServer } from '../http/typed-server.ts';
+import { followKeys } from '../rotation/live-keys.ts';
 import { closeUnfinishedIntents, startHousekeeping } from './housekeeping.ts';
 import { openCa } from './open-ca.ts';
 import { type ServiceManager, giveSignsOfLife, storeAnswers } from './service-notice.ts';
@@ -50,6 +51,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   using _housekeeping = startHousekeeping(context, ca.tls, (material) =>
     (server.server as HttpsServer).setSecureContext(material),
   );
+  using _following = followKeys(ca.keys, log);
   const { port: bound } = server.server.address() as AddressInfo;
   context.authority = authorityOf(config, bound);
   const url = `https://${context.authority}`;

@@ -1,4 +1,4 @@
-/** The SSH CA keys over time (docs/revocation.md, rotation): published, switched to, kept for a while, retired. */
+/** The SSH CA keys over time (docs/rotation.md): published, switched to, kept for a while, retired. */
 import type { CertificateType } from '#openssh/certificate.ts';
 import type { AuditNote } from '../audit/entry.ts';
 
@@ -33,7 +33,8 @@ export interface RotationRequest {
    * `retire`: old keys are trusted no more. `withdraw`: takes `publish` back.
    */
   readonly step:
-    { readonly do: 'publish'; readonly current: CaKey; readonly next: CaKey } | { readonly do: 'switch' | 'retire' | 'withdraw' };
+    | { readonly do: 'publish'; readonly current: CaKey; readonly next: CaKey }
+    | { readonly do: 'switch' | 'retire' | 'withdraw' };
   /** Goes on although hosts have not reported the next key, or certificates of an old one are still valid. */
   readonly force: boolean;
   readonly now: bigint;

@@ -83,12 +83,7 @@ function retire(connection: Connection, { type, force, now }: Request): Stop | n
 }
 
 /** Certificates that are valid and in use: of hosts the heads of lineages, of users all. The CA key ends the bytes that were signed. */
-export function certificatesBy(
-  connection: Connection,
-  type: CertificateType,
-  key: Uint8Array,
-  now: bigint,
-): number {
+export function certificatesBy(connection: Connection, type: CertificateType, key: Uint8Array, now: bigint): number {
   const from =
     type === 'host'
       ? `lineages l JOIN certificates c ON c.id = l.head_id WHERE l.state <> 'revoked' AND`

@@ -11,17 +11,24 @@ import type { Signer } from '../signer/signer.ts';
 const role: KeyRole = { keyId: 'Countersign statement key', principal: STATEMENT_PRINCIPAL };
 
 export class Statements {
-  readonly #rings: readonly ChallengeKeyRing[];
+  #rings: ReadonlyMap<Signer, ChallengeKeyRing> = new Map();
 
   /** @param hostCas signers of the host CA keys held, the current one first */
-  constructor(hostCas: readonly Signer[]) {
-    this.#rings = hostCas.map((signer) => new ChallengeKeyRing(signer, role));
+  constructor(hostCas: readonly Signer[] = []) {
+    this.use(hostCas);
+  }
+
+  /** From now on with these; what is under way ends with those it began with. */
+  use(hostCas: readonly Signer[]): void {
+    this.#rings = new Map(
+      hostCas.map((signer) => [signer, this.#rings.get(signer) ?? new ChallengeKeyRing(signer, role)]),
+    );
   }
 
   /** SSHSIG blobs over these bytes, one for each host CA key. @throws SignerError */
   async sign(bytes: Uint8Array, namespace: string, now: bigint): Promise<Uint8Array[]> {
     const message = encodeSshsigToBeSigned(bytes, namespace);
-    const keys = await Promise.all(this.#rings.map(async (ring) => ring.current(now)));
+    const keys = await Promise.all([...this.#rings.values()].map(async (ring) => ring.current(now)));
     return keys.map((key) => encodeSshsig({ keyBlob: key.certificateBlob, namespace, signature: key.sign(message) }));
   }
 

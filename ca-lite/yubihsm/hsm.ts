@@ -10,6 +10,7 @@ import { encodePublicKey, type PublicKey } from '#openssh/public-key.ts';
 import type { Signer } from '../signer/signer.ts';
 import { type KeyKind, keyKinds } from './algorithms.ts';
 import { getPublicKey } from './commands/asymmetric.ts';
+import type { Command } from './commands/command.ts';
 import type { DeviceInfo } from './commands/device.ts';
 import type { TemplateSignatureAlgorithm } from './commands/ssh-certificate.ts';
 import { getTemplate } from './commands/template.ts';
@@ -53,8 +54,10 @@ export interface HsmOptions extends Omit<DevicePoolOptions, 'check'> {
 /** Devices with their CA keys. Disposing closes all sessions and the timestamp keys; the signers end with it. */
 export interface Hsm extends AsyncDisposable {
   readonly pool: DevicePool;
-  /** The signer of a key that was named when opening; TypeError for another one. */
+  /** The signer of a key that was named when opening; TypeError for another one. Disposing it lets the devices lose the key. */
   signer(keyId: number): Signer;
+  /** Opens one more key while the devices are at work. Throws {@link HsmError} as {@link openHsm} does. */
+  open(settings: HsmKeySettings): Promise<Signer>;
 }
 
 /** A CA key as it was found. */
@@ -71,20 +74,30 @@ export interface KnownKey {
  * does not fit its timestamp key.
  */
 export async function openHsm(options: HsmOptions): Promise<Hsm> {
-  const known = await readKeys(options);
+  const known = new Set(await readKeys(options));
+  const timestampKeys = new Set([...known].flatMap(({ template }) => template?.timestampKey ?? []));
   const check = (session: Session, info: DeviceInfo): Promise<void> => checkDevice(session, info, known, options);
   const pool = new DevicePool({ ...options, check });
-  const signers = new Map(known.map((key) => [key.keyId, hsmSigner(pool, key, options.nowSeconds)]));
+  const signerOf = (key: KnownKey): Signer => ({
+    ...hsmSigner(pool, key, options.nowSeconds),
+    [Symbol.asyncDispose]: async () => void known.delete(key),
+  });
   return {
     pool,
     signer: (keyId) => {
-      const signer = signers.get(keyId);
-      if (signer === undefined) throw new TypeError(`the key ${keyId} was not named when the devices were opened`);
-      return signer;
+      const key = [...known].find((one) => one.keyId === keyId);
+      if (key === undefined) throw new TypeError(`the key ${keyId} was not named when the devices were opened`);
+      return signerOf(key);
+    },
+    open: async (settings) => {
+      const key = await readKey((command) => pool.execute(command, { priority: 'host' }), settings);
+      known.add(key);
+      if (key.template !== undefined) timestampKeys.add(key.template.timestampKey);
+      return signerOf(key);
     },
     [Symbol.asyncDispose]: async () => {
       await pool[Symbol.asyncDispose]();
-      for (const { template } of known) await template?.timestampKey[Symbol.asyncDispose]();
+      for (const timestampKey of timestampKeys) await timestampKey[Symbol.asyncDispose]();
     },
   };
 }
@@ -104,13 +117,15 @@ async function readKeys({ devices, keys }: HsmOptions): Promise<KnownKey[]> {
 async function readKeysFrom(device: DeviceSettings, keys: readonly HsmKeySettings[]): Promise<KnownKey[]> {
   await using session = await openSession(device);
   const known: KnownKey[] = [];
-  for (const settings of keys) known.push(await readKey(session, settings));
+  for (const settings of keys) known.push(await readKey((command) => session.execute(command), settings));
   return known;
 }
 
-async function readKey(session: Session, settings: HsmKeySettings): Promise<KnownKey> {
+type Execute = <T>(command: Command<T>) => Promise<T>;
+
+async function readKey(execute: Execute, settings: HsmKeySettings): Promise<KnownKey> {
   const { keyId, template } = settings;
-  const raw = await session.execute(getPublicKey(keyId));
+  const raw = await execute(getPublicKey(keyId));
   const publicKey = sshPublicKey(raw);
   if (settings.publicKey && !sameKey(publicKey, settings.publicKey)) throw wrongKey(keyId);
   const isRsa = keyKinds[raw.kind].family === 'rsa';
@@ -118,14 +133,14 @@ async function readKey(session: Session, settings: HsmKeySettings): Promise<Know
   const key = { keyId, kind: raw.kind, publicKey, algorithm };
   if (template === undefined) return key;
   if (!isRsa) throw new HsmError('bad-input', `key ${keyId}: the device signs under a template with RSA keys only`);
-  return { ...key, template: { ...template, ...(await readTemplate(session, template)) } };
+  return { ...key, template: { ...template, ...(await readTemplate(execute, template)) } };
 }
 
 async function readTemplate(
-  session: Session,
+  execute: Execute,
   { templateId, timestampKey }: HsmTemplateSettings,
 ): Promise<{ bytes: Uint8Array; content: SshTemplate }> {
-  const bytes = await session.execute(getTemplate(templateId));
+  const bytes = await execute(getTemplate(templateId));
   const content = decodeSshTemplate(bytes);
   if (!sameBytes(content.timestampModulus, timestampKey.modulus)) {
     throw new HsmError('key-mismatch', `template ${templateId} names another timestamp key than the configuration`);
@@ -136,7 +151,7 @@ async function readTemplate(
 async function checkDevice(
   session: Session,
   info: DeviceInfo,
-  known: readonly KnownKey[],
+  known: ReadonlySet<KnownKey>,
   { report }: HsmOptions,
 ): Promise<void> {
   for (const { keyId, publicKey, template } of known) {
@@ -147,7 +162,7 @@ async function checkDevice(
       throw new HsmError('key-mismatch', `the device's template ${template.templateId} is not the one of the others`);
     }
   }
-  const kinds = known.map(({ kind }) => kind);
+  const kinds = [...known].map(({ kind }) => kind);
   const warning = firmwareWarning(info, kinds);
   if (warning) report?.({ kind: 'warning', device: String(info.serial), warning });
 }

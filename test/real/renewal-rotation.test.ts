@@ -1,4 +1,4 @@
-/** A rotation of the host CA key, step by step (docs/revocation.md): nobody is left behind, and nothing is believed that was retired. */
+/** A rotation of the host CA key, step by step (docs/rotation.md): nobody is left behind, and nothing is believed that was retired. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -10,13 +10,15 @@ import type { CaServer } from '../typed-server.ts';
 
 export function sshTrustRoutes(server: CaServer, { trust }: CaContext): void {
   // Old and next keys too, so that a rotation breaks nobody who trusts what is here (step-wire 2.3).
-  const roots = { userKey: trust.userCas.map(({ key }) => key), hostKey: trust.hostCas.map(({ key }) => key) };
-  server.get('/ssh/roots', { schema: { response: { 200: SshRootsReply } } }, () => roots);
+  server.get('/ssh/roots', { schema: { response: { 200: SshRootsReply } } }, () => ({
+    userKey: trust.userCas.map(({ key }) => key),
+    hostKey: trust.hostCas.map(({ key }) => key),
+  }));
   const lineOf = ({ key }: TrustedCaKey): string => formatPublicKeyLine(decodePublicKey(decodeBase64(key)));
-  const hostCas = trust.hostCas.map(lineOf);
-  const userCas = trust.userCas.map(lineOf);
   const schema = { body: SshConfigRequest, response: { 200: SshConfigReply } };
-  server.post('/ssh/config', { schema }, (request) => accepted(configTemplates(request.body, hostCas, userCas)));
+  server.post('/ssh/config', { schema }, (request) =>
+    accepted(configTemplates(request.body, trust.hostCas.map(lineOf), trust.userCas.map(lineOf))),
+  );
 }
 
 function configTemplates(
