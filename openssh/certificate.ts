@@ -99,6 +99,24 @@ export function decodeCertificate(blob: Uint8Array): Certificate {
   if (blob.length > MAX_CERTIFICATE_LENGTH)
     throw new FormatError('too-large', 'the certificate is longer than 256 KiB');
   const reader = new WireReader(blob);
+  const fields = readFields(reader);
+  const signedBytes = blob.subarray(0, reader.offset);
+  const signature = decodeSignature(fields.signatureKey.type, reader.string(MAX_SIGNATURE_LENGTH));
+  reader.end();
+  return { ...fields, blob, signedBytes, signature };
+}
+
+/** Reads back what {@link encodeToBeSigned} made: a certificate without its signature. @throws FormatError */
+export function decodeToBeSigned(toBeSigned: Uint8Array): CertificateFields {
+  if (toBeSigned.length > MAX_CERTIFICATE_LENGTH)
+    throw new FormatError('too-large', 'the certificate is longer than 256 KiB');
+  const reader = new WireReader(toBeSigned);
+  const fields = readFields(reader);
+  reader.end();
+  return fields;
+}
+
+function readFields(reader: WireReader): CertificateFields {
   const keyType = certifiedKeyTypeNamed(reader.text(MAX_ALGORITHM_NAME_LENGTH));
   const nonce = reader.string(MAX_NONCE_LENGTH);
   const key = readPublicKeyFields(keyType, reader);
@@ -112,9 +130,6 @@ export function decodeCertificate(blob: Uint8Array): Certificate {
   const extensions = readOptions(reader.nested(MAX_OPTIONS_LENGTH));
   reader.string(MAX_OPTIONS_LENGTH); // reserved: present, signed, ignored (draft-ietf-sshm-cert, "reserved")
   const signatureKey = decodePublicKey(reader.string(MAX_PUBLIC_KEY_LENGTH));
-  const signedBytes = blob.subarray(0, reader.offset);
-  const signature = decodeSignature(signatureKey.type, reader.string(MAX_SIGNATURE_LENGTH));
-  reader.end();
   return {
     key,
     type,
@@ -127,9 +142,6 @@ export function decodeCertificate(blob: Uint8Array): Certificate {
     extensions,
     nonce,
     signatureKey,
-    blob,
-    signedBytes,
-    signature,
   };
 }
 

@@ -1,12 +1,15 @@
 /** Verifies the audit log of a store while it is written to: `audit --verify`. Reads it page by page. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { StoreReader } from '../store/store.ts';
+import type { AuditEntry } from './entry.ts';
 import { type ChainReport, ChainVerifier } from './verify.ts';
 
 export interface StoreVerifyOptions {
   /** 32 bytes: the hash of this or an earlier head, kept elsewhere (`audit --verify --expect HASH`). */
   readonly expect?: Uint8Array | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Looks at each entry, in order; the walk waits for it. */
+  readonly inspect?: ((entry: AuditEntry) => Promise<void>) | undefined;
   /** Called after each page with how many entries were walked, and how many there are. */
   readonly onProgress?: ((walked: bigint, total: bigint) => void) | undefined;
 }
@@ -22,7 +25,7 @@ const LOWEST = -(2n ** 63n);
  */
 export async function verifyStoredAudit(
   store: Pick<StoreReader, 'auditHead' | 'auditFrom'>,
-  { expect, signal, onProgress }: StoreVerifyOptions = {},
+  { expect, signal, inspect, onProgress }: StoreVerifyOptions = {},
 ): Promise<ChainReport> {
   const { count, hash, lastStored } = await store.auditHead();
   const end = lastStored > count ? lastStored : count;
@@ -32,7 +35,10 @@ export async function verifyStoredAudit(
     signal?.throwIfAborted();
     const page = await store.auditFrom(from, PAGE_LENGTH);
     const entries = page.filter(({ sequence }) => sequence <= end);
-    for (const entry of entries) verifier.push(entry);
+    for (const entry of entries) {
+      verifier.push(entry);
+      await inspect?.(entry);
+    }
     walked += BigInt(entries.length);
     onProgress?.(walked, count);
     const last = page.at(-1);

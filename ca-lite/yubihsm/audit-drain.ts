@@ -1,6 +1,7 @@
 /**
  * Takes the entries of a device's audit log over into our own audit, and frees them on the device: read, verify the chain,
- * store, and only then free.
+ * join each signature to its certificate, store, and only then free. A signature by a CA key that this CA did not ask for
+ * is an alarm: somebody else signs with it.
  *
  * The log holds 62 entries. A device that is told to force its audit stops working when they are used up, so the drain is
  * due long before that, and urgent (in front of the next command) when it comes near. The auditor's authentication key is
@@ -10,10 +11,20 @@ import type { CommandName } from './commands/command.ts';
 import { getDeviceInfo } from './commands/device.ts';
 import { getLogEntries, type LogPage, setLogIndex } from './commands/log.ts';
 import type { Connector } from './connector.ts';
-import { type HsmError, isHsmError } from './errors.ts';
+import { HsmError, isHsmError } from './errors.ts';
 import { type LogPosition, type VerifiedLog, verifyLogChain } from './log-chain.ts';
+import {
+  joinRecords,
+  joinSession,
+  type JoinedSession,
+  type JoinedSignature,
+  type RecordedSignature,
+  signaturesIn,
+  type WatchedKey,
+} from './log-join.ts';
 import type { AuthenticationKeys } from './scp03.ts';
 import { openSession, type Session } from './session.ts';
+import type { SentSignature, SignatureLedger } from './signature-ledger.ts';
 
 /** Commands after which the log is read when there is time, and after which it is read before anything else. */
 const dueAfter = 20;
@@ -30,6 +41,11 @@ export interface DeviceLogSink {
    * authentications are those that the device counted while its log was full.
    */
   append(batch: DeviceLogBatch): Promise<void>;
+  /**
+   * Certificates that were to be signed since the last entry of this device was stored, oldest first, without those whose
+   * signature was found in a log already. Asked for after a restart only.
+   */
+  recorded(serial: number): Promise<RecordedSignature[]>;
 }
 
 /** What one drain found. */
@@ -37,33 +53,59 @@ export interface DeviceLogBatch extends VerifiedLog {
   serial: number;
   unloggedBoots: number;
   unloggedAuthentications: number;
+  /** The keys whose signatures were joined; undefined when that is not done. */
+  watched?: number[];
+  /** Signatures and their certificates. */
+  signatures: JoinedSignature[];
+  /** The numbers of entries that say that a CA key signed what this CA did not ask for. */
+  unknown: number[];
+  /** Signatures that the device made for us and did not log. */
+  unlogged: number;
   alarm?: HsmError;
+}
+
+/** How signatures are joined to certificates. */
+export interface JoinSettings {
+  /** More may come while the CA serves; none goes: a key that was retired must not sign. */
+  keys: readonly WatchedKey[];
+  ledger: SignatureLedger;
+}
+
+/** What a drain needs. */
+export interface AuditDrainOptions {
+  connector: Connector;
+  authKeyId: number;
+  keys: AuthenticationKeys;
+  sink: DeviceLogSink;
+  /** Entries are stored without being joined when not given. */
+  join?: JoinSettings;
 }
 
 /** Drains the log of one device. */
 export class AuditDrain implements AsyncDisposable {
-  readonly #connector: Connector;
-  readonly #authKeyId: number;
-  readonly #keys: AuthenticationKeys;
-  readonly #sink: DeviceLogSink;
+  readonly #options: AuditDrainOptions;
   #commands = dueAfter;
   #echoes = 0;
+  /** Until the log was read once, it may hold what an earlier process asked for. */
+  #restarted = true;
 
-  constructor(options: { connector: Connector; authKeyId: number; keys: AuthenticationKeys; sink: DeviceLogSink }) {
-    this.#connector = options.connector;
-    this.#authKeyId = options.authKeyId;
-    this.#keys = options.keys;
-    this.#sink = options.sink;
+  constructor(options: AuditDrainOptions) {
+    this.#options = options;
   }
 
   /** Says whether the log should be read when there is nothing else to do. */
   get due(): boolean {
-    return this.#commands >= dueAfter || this.#echoes >= dueAfterEchoes;
+    return this.#entries >= dueAfter || this.#echoes >= dueAfterEchoes;
   }
 
   /** Says whether the log must be read before the next command. */
   get urgent(): boolean {
-    return this.#commands >= urgentAfter;
+    return this.#entries >= urgentAfter;
+  }
+
+  /** What may be in the log: commands of this session, or signatures of all sessions of this process. */
+  get #entries(): number {
+    return Math.max(this.#commands, this.#options.join?.ledger.sent.length ?? 0);
   }
 
   /** Counts what may have made an entry: a command, or an echo when there is no name. */
@@ -79,18 +121,49 @@ export class AuditDrain implements AsyncDisposable {
   async run(): Promise<number> {
     this.#commands = 0;
     this.#echoes = 0;
-    await using session = await openSession({
-      connector: this.#connector,
-      authKeyId: this.#authKeyId,
-      keys: this.#keys,
-    });
+    const { sink, join } = this.#options;
+    await using session = await openSession(this.#options);
     const { serial } = await session.execute(getDeviceInfo());
+    const decided = join?.ledger.decided() ?? new Set();
     const page = await session.execute(getLogEntries());
-    const batch = verified(serial, page, await this.#sink.lastPosition(serial));
-    if (batch.fresh.length > 0 || batch.alarm) await this.#sink.append(batch);
+    const sent = [...(join?.ledger.sent ?? [])];
+    const known = await sink.lastPosition(serial);
+    const read = verified(serial, page, known);
+    const watched = join?.keys.map(({ keyId }) => keyId);
+    const asked = joinSession(signaturesIn(read.fresh, watched ?? []), sent, decided);
+    const explainable = known !== undefined && read.alarm === undefined;
+    const rest = explainable ? await this.#explain(serial, asked, sent) : { joined: [], unknown: [] };
+    const alarm = read.alarm ?? alarmOf(rest.unknown);
+    const batch: DeviceLogBatch = {
+      ...read,
+      ...(watched && { watched }),
+      signatures: [...rest.joined, ...asked.joined],
+      unknown: rest.unknown,
+      unlogged: asked.unlogged,
+      ...(alarm && { alarm }),
+    };
+    if (batch.fresh.length > 0 || alarm) await sink.append(batch);
+    join?.ledger.settle(asked.found, decided);
+    this.#restarted = false;
     await free(session, page);
-    if (batch.alarm) throw batch.alarm;
+    if (alarm) throw alarm;
     return batch.fresh.length;
+  }
+
+  /**
+   * Explains what this process did not ask for by what an earlier one did, which only the first reading after a start may.
+   * (Entries of a device that was never seen before, or whose chain broke, are not held against anybody.)
+   */
+  async #explain(
+    serial: number,
+    { left }: JoinedSession,
+    sent: readonly SentSignature[],
+  ): Promise<{ joined: JoinedSignature[]; unknown: number[] }> {
+    if (left.length === 0 || !this.#options.join) return { joined: [], unknown: [] };
+    if (!this.#restarted) return { joined: [], unknown: left.map(({ number }) => number) };
+    const mine = new Set(sent.map((each) => each.serial));
+    const records = (await this.#options.sink.recorded(serial)).filter((record) => !mine.has(record.serial));
+    return joinRecords(left, records, this.#options.join.keys);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -105,7 +178,18 @@ async function free(session: Session, page: LogPage): Promise<void> {
   if (last !== undefined) await session.execute(setLogIndex(last.number));
 }
 
-function verified(serial: number, page: LogPage, known: LogPosition | undefined): DeviceLogBatch {
+function alarmOf([first]: readonly number[]): HsmError | undefined {
+  if (first === undefined) return undefined;
+  return new HsmError(
+    'log-signature-unknown',
+    `entry ${first} of the device's audit log says that a CA key signed, and this CA did not ask for it: somebody else uses the key`,
+  );
+}
+
+/** What a page says, without what it means for certificates. */
+type ReadLog = Omit<DeviceLogBatch, 'watched' | 'signatures' | 'unknown' | 'unlogged'>;
+
+function verified(serial: number, page: LogPage, known: LogPosition | undefined): ReadLog {
   const { unloggedBoots, unloggedAuthentications } = page;
   const counts = { serial, unloggedBoots, unloggedAuthentications };
   try {

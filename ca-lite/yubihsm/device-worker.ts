@@ -17,6 +17,7 @@ import type { HsmEvent } from './hsm-event.ts';
 import { maxAttempts, mayRecover, mayRepeat } from './retry.ts';
 import type { AuthenticationKeys } from './scp03.ts';
 import { openSession, type Session } from './session.ts';
+import type { SignatureLedger } from './signature-ledger.ts';
 
 /** An echo is due after this long without a command; the device ends a session after 30 seconds. */
 const keepAliveMs = 15_000;
@@ -34,6 +35,8 @@ export interface DeviceSettings {
   keys: AuthenticationKeys;
   /** Reads and frees the device's audit log, when an auditor's key is there. */
   drain?: AuditDrain;
+  /** Where signatures are noted for the drain that joins them to the device's log. */
+  ledger?: SignatureLedger;
 }
 
 /** What a worker asks of whoever made it. */
@@ -167,12 +170,16 @@ export class DeviceWorker {
     if (session.lost) return this.#queue.putBack(job);
     job.attempts++;
     const start = this.#clock.now();
+    const { ledger, authKeyId } = this.#settings;
+    const noted = ledger?.begin(command, authKeyId);
     try {
       const result = await session.execute(command, AbortSignal.timeout(commandTimeoutMs));
+      if (noted) noted.outcome = 'signed';
       this.#lastContact = this.#clock.now();
       this.#queue.measured(this.#lastContact - start);
       job.resolve(result);
     } catch (error) {
+      ledger?.failed(noted, error, session.lost);
       await this.#failed(session, job, error);
     }
     this.#settings.drain?.noticed(command.name);

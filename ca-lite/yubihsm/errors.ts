@@ -38,6 +38,8 @@ export type HsmErrorCode =
   | 'template-violation'
   /** The audit log's chain is broken, or entries are missing. */
   | 'log-chain-broken'
+  /** The audit log has a signature by a CA key that this CA did not ask for. */
+  | 'log-signature-unknown'
   /** A backup, share, password or setting that a person gave does not fit. */
   | 'bad-input'
   /** A device that was to be set up, restored or checked is not in the state that it must be in. */

@@ -5,7 +5,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { PublicKey } from '#openssh/public-key.ts';
+import { fingerprintOf } from '#openssh/fingerprint.ts';
+import { encodePublicKey, type PublicKey } from '#openssh/public-key.ts';
 import type { Signer } from '../signer/signer.ts';
 import { AuditDrain, type DeviceLogSink } from './audit-drain.ts';
 import { type Connector, openConnector } from './connector.ts';
@@ -13,9 +14,11 @@ import type { DevicePool } from './device-pool.ts';
 import { HsmError } from './errors.ts';
 import { openHsm } from './hsm.ts';
 import type { HsmEvent } from './hsm-event.ts';
+import type { WatchedKey } from './log-join.ts';
 import { type AuthenticationKeys, keysFromPassword } from './scp03.ts';
 import { objectIds } from './setup/plan.ts';
 import { fileTimestampKey, openDeviceTimestampKey, parseTimestampKey, type TimestampKey } from './timestamp-key.ts';
+import { SignatureLedger } from './signature-ledger.ts';
 import type { YubiHsmSettings } from './signer-section.ts';
 
 /** What opening needs beside the settings. */
@@ -34,6 +37,8 @@ export interface OpenOptions {
 export interface YubiHsmSigners extends AsyncDisposable {
   readonly user: Signer;
   readonly host: Signer;
+  /** One more CA key, as `user_ca` and `host_ca` name theirs; throws {@link HsmError}. */
+  open(key: YubiHsmSettings['user_ca']): Promise<Signer>;
   /** For metrics and health: devices, queue length, drain time. */
   readonly pool: DevicePool;
 }
@@ -45,12 +50,19 @@ export async function openYubiHsmSigners(settings: YubiHsmSettings, options: Ope
   await using opened = new AsyncDisposableStack();
   for (const connector of connectors) opened.use(connector);
   const keys = await passwordKeys(options.directory, settings.password_file);
-  const drainOf = await drains(settings, options);
+  const watched = watchedKeys(settings);
+  const drainOf = await drains(settings, options, watched);
+  const ledgers = new Map<string, SignatureLedger>();
   const devices = connectors.map((connector) => {
-    const drain = drainOf?.(connector);
-    return { connector, authKeyId: settings.auth_key ?? objectIds.signer, keys, ...(drain && { drain }) };
+    const device = { connector, authKeyId: settings.auth_key ?? objectIds.signer, keys };
+    if (drainOf === undefined) return device;
+    const ledger = new SignatureLedger();
+    ledgers.set(connector.name, ledger);
+    return { ...device, ledger, drain: drainOf(connector, ledger) };
   });
-  const { timestampKey, release } = await openTimestamp(settings, options.directory, nowSeconds);
+  const ledgerOf = ({ name }: Connector): SignatureLedger | undefined =>
+    settings.timestamp_connectors === undefined ? ledgers.get(name) : undefined;
+  const { timestampKey, release } = await openTimestamp(settings, options.directory, nowSeconds, ledgerOf);
   opened.defer(release);
   if (timestampKey) opened.use(timestampKey);
   const hsm = await openHsm({
@@ -65,9 +77,17 @@ export async function openYubiHsmSigners(settings: YubiHsmSettings, options: Ope
   });
   opened.use(hsm);
   const resources = opened.move();
+  const [user, host] = [hsm.signer(settings.user_ca.key), hsm.signer(settings.host_ca.key)];
+  watch(watched, settings.user_ca.key, user);
+  watch(watched, settings.host_ca.key, host);
   return {
-    user: hsm.signer(settings.user_ca.key),
-    host: hsm.signer(settings.host_ca.key),
+    user,
+    host,
+    open: async (key) => {
+      const signer = await hsm.open(caKey(key, settings, timestampKey, undefined));
+      watch(watched, key.key, signer);
+      return signer;
+    },
     pool: hsm.pool,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
@@ -97,6 +117,7 @@ async function openTimestamp(
   settings: YubiHsmSettings,
   directory: string,
   nowSeconds: () => number,
+  ledgerOf: (connector: Connector) => SignatureLedger | undefined,
 ): Promise<{ timestampKey: TimestampKey | undefined; release: () => Promise<void> }> {
   const nothing = async (): Promise<void> => {};
   if (settings.timestamp_key_file !== undefined) {
@@ -109,7 +130,7 @@ async function openTimestamp(
   const urls = settings.timestamp_connectors ?? settings.connectors;
   const connectors = urls.map((url) => opened.use(openConnector(url)));
   const authKeyId = settings.timestamp_auth_key ?? objectIds.timekeeper;
-  const where = { connectors, authKeyId, keyId, keys: await passwordKeys(directory, file) };
+  const where = { connectors, authKeyId, keyId, ledgerOf, keys: await passwordKeys(directory, file) };
   const timestampKey = await openDeviceTimestampKey(where, nowSeconds);
   const resources = opened.move();
   return { timestampKey, release: async () => resources.disposeAsync() };
@@ -118,11 +139,28 @@ async function openTimestamp(
 async function drains(
   settings: YubiHsmSettings,
   { directory, sink }: OpenOptions,
-): Promise<((connector: Connector) => AuditDrain) | undefined> {
+  watched: readonly WatchedKey[],
+): Promise<((connector: Connector, ledger: SignatureLedger) => AuditDrain) | undefined> {
   if (sink === undefined || settings.auditor_password_file === undefined) return undefined;
   const keys = await passwordKeys(directory, settings.auditor_password_file);
   const authKeyId = settings.auditor_key ?? objectIds.auditor;
-  return (connector) => new AuditDrain({ connector, authKeyId, keys, sink });
+  return (connector, ledger) => new AuditDrain({ connector, authKeyId, keys, sink, join: { keys: watched, ledger } });
+}
+
+/** The keys of a device whose every signature must be one that this CA asked for, as the configuration names them. */
+function watchedKeys({ user_ca, host_ca, ...settings }: YubiHsmSettings): WatchedKey[] {
+  const keys = [user_ca, host_ca].map(({ key }): WatchedKey => ({ keyId: key, fingerprint: undefined }));
+  const elsewhere = settings.timestamp_connectors !== undefined || settings.timestamp_password_file === undefined;
+  if (elsewhere) return keys;
+  return [...keys, { keyId: settings.timestamp_key ?? objectIds.timestamp, fingerprint: 'timestamp' }];
+}
+
+/** Notes which CA key it is that has this number, from now on. */
+function watch(watched: WatchedKey[], keyId: number, { publicKey }: Signer): void {
+  const fingerprint = fingerprintOf(encodePublicKey(publicKey));
+  const known = watched.find((key) => key.keyId === keyId);
+  if (known === undefined) watched.push({ keyId, fingerprint });
+  else known.fingerprint = fingerprint;
 }
 
 async function passwordKeys(directory: string, file: string): Promise<AuthenticationKeys> {

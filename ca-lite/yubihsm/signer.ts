@@ -7,6 +7,7 @@
 import { FormatError } from '#openssh/format-error.ts';
 import { decodeSignature, type Signature, verifySignature } from '#openssh/signature.ts';
 import { type Signer, SignerError, type SignOptions } from '../signer/signer.ts';
+import { signingFor } from './certificate-serial.ts';
 import { compareFirmware } from './commands/device.ts';
 import {
   signSshCertificate,
@@ -53,7 +54,8 @@ export function hsmSigner(pool: DevicePool, key: KnownKey, nowSeconds: () => num
 async function signPlainly({ pool, key, data, options }: Signing): Promise<Signature> {
   const { keyId, kind, algorithm } = key;
   if (kind === 'ed25519') checkLength(pool, data.length + 2);
-  const answer = await pool.execute(plainSignCommand(keyId, kind, algorithm, data), options);
+  const command = signingFor(plainSignCommand(keyId, kind, algorithm, data), data);
+  const answer = await pool.execute(command, options);
   return plainSignature(kind, algorithm, answer);
 }
 
@@ -70,7 +72,8 @@ async function signUnderTemplate({ pool, key, nowSeconds, data, options }: Signi
   const timestampSignature = await timestampKey.sign(data, timestampSeconds, options);
   const algorithm = key.algorithm as TemplateSignatureAlgorithm;
   const request = { keyId: key.keyId, templateId, algorithm, timestampSeconds, timestampSignature, tbs: data };
-  return decodeBlob(await pool.execute(signSshCertificate(request), options));
+  const command = signingFor(signSshCertificate(request), data);
+  return decodeBlob(await pool.execute(command, options));
 }
 
 function decodeBlob(blob: Uint8Array): Signature {

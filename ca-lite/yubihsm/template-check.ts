@@ -8,7 +8,7 @@
  * timestamp is as old as the certificate's start demands, within `maxBackdateSeconds`; the holder of the timestamp key
  * compares it with its own clock.
  */
-import { assembleCertificate, type Certificate, decodeCertificate } from '#openssh/certificate.ts';
+import { type CertificateFields, decodeToBeSigned } from '#openssh/certificate.ts';
 import { FormatError } from '#openssh/format-error.ts';
 import { encodePublicKey, type PublicKey } from '#openssh/public-key.ts';
 import { HsmError } from './errors.ts';
@@ -31,7 +31,7 @@ export interface TemplateSituation {
  * it is not the key that would sign it, which the device may not check.
  */
 export function timestampFor(tbs: Uint8Array, situation: TemplateSituation): number {
-  const certificate = decodeToBeSigned(tbs);
+  const certificate = decoded(tbs);
   checkNames(certificate, situation);
   const { template, nowSeconds, maxBackdateSeconds } = situation;
   const latest = certificate.validAfter - BigInt(template.notBeforeOffsetSeconds);
@@ -45,7 +45,7 @@ export function timestampFor(tbs: Uint8Array, situation: TemplateSituation): num
   return timestamp;
 }
 
-function checkNames(certificate: Certificate, { template, caKey, caKeyId }: TemplateSituation): void {
+function checkNames(certificate: CertificateFields, { template, caKey, caKeyId }: TemplateSituation): void {
   if (!sameBytes(encodePublicKey(certificate.signatureKey), encodePublicKey(caKey))) {
     throw violation('the CA key in it is not the key that is to sign it');
   }
@@ -56,18 +56,14 @@ function checkNames(certificate: Certificate, { template, caKey, caKeyId }: Temp
 }
 
 /** Decodes a certificate that has no signature yet. */
-function decodeToBeSigned(tbs: Uint8Array): Certificate {
+function decoded(tbs: Uint8Array): CertificateFields {
   try {
-    return decodeCertificate(assembleCertificate(tbs, { algorithm: 'rsa-sha2-256', blob: new Uint8Array(256) }));
+    return decodeToBeSigned(tbs);
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
-    throw new HsmError(
-      'template-violation',
-      'under an SSH template the device signs nothing but RSA-signed certificates',
-      {
-        cause: error,
-      },
-    );
+    throw new HsmError('template-violation', 'under an SSH template the device signs nothing but certificates', {
+      cause: error,
+    });
   }
 }
 

@@ -7,6 +7,7 @@
  */
 import { constants, createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto';
 import { promisify } from 'node:util';
+import { signingFor } from './certificate-serial.ts';
 import type { Priority } from './command-queue.ts';
 import { getPublicKey, signPkcs1 } from './commands/asymmetric.ts';
 import { timestampDigest, timestampMessage } from './commands/ssh-certificate.ts';
@@ -15,6 +16,7 @@ import { DevicePool } from './device-pool.ts';
 import { HsmError } from './errors.ts';
 import { type AuthenticationKeys, sameBytes } from './scp03.ts';
 import { openSession, type Session } from './session.ts';
+import type { SignatureLedger } from './signature-ledger.ts';
 
 /** How far a timestamp may be from the holder's clock, in either direction. */
 export const timestampToleranceSeconds = 300;
@@ -54,6 +56,8 @@ export interface DeviceTimestampKey {
   authKeyId: number;
   keys: AuthenticationKeys;
   keyId: number;
+  /** Where the signatures made with a device are noted, when its log is read as well. */
+  ledgerOf?: (connector: Connector) => SignatureLedger | undefined;
 }
 
 /**
@@ -66,7 +70,10 @@ export async function openDeviceTimestampKey(
 ): Promise<TimestampKey> {
   const { connectors, authKeyId, keys, keyId } = settings;
   const modulus = await readFirstModulus(settings);
-  const devices = connectors.map((connector) => ({ connector, authKeyId, keys }));
+  const devices = connectors.map((connector) => {
+    const ledger = settings.ledgerOf?.(connector);
+    return { connector, authKeyId, keys, ...(ledger && { ledger }) };
+  });
   const check = async (session: Session): Promise<void> => {
     if (!sameBytes(await readModulus(session, keyId), modulus)) {
       throw new HsmError('key-mismatch', `the timestamp key ${keyId} of this device is another one`);
@@ -77,7 +84,8 @@ export async function openDeviceTimestampKey(
     modulus,
     sign: async (tbs, timestampSeconds, options) => {
       checkTimestamp(timestampSeconds, nowSeconds());
-      return pool.execute(signPkcs1(keyId, timestampDigest(tbs, timestampSeconds)), options);
+      const command = signPkcs1(keyId, timestampDigest(tbs, timestampSeconds));
+      return pool.execute(signingFor(command, tbs), options);
     },
     [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
   };

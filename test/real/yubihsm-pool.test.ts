@@ -9,6 +9,7 @@ import { DevicePool, type DevicePoolOptions } from '#ca-lite/yubihsm/device-pool
 import { HsmError } from '#ca-lite/yubihsm/errors.ts';
 import type { HsmEvent } from '#ca-lite/yubihsm/hsm-event.ts';
 import type { LogPosition } from '#ca-lite/yubihsm/log-chain.ts';
+import type { RecordedSignature } from '#ca-lite/yubihsm/log-join.ts';
 import { keysFromPassword } from '#ca-lite/yubihsm/scp03.ts';
 import type { Device } from '#test/yubihsm-simulator/device.ts';
 import { type Bench, factoryKeys, HandClock, makeAuthKey, makeKey, startBench } from './yubihsm-fixture.ts';
@@ -322,6 +323,10 @@ class MemorySink implements DeviceLogSink {
 
   async append(batch: DeviceLogBatch): Promise<void> {
     this.batches.push(batch);
+  }
+
+  async recorded(): Promise<RecordedSignature[]> {
+    return [];
   }
 }
 

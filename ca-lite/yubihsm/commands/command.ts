@@ -57,6 +57,8 @@ export interface Command<T> {
   readonly data: Uint8Array;
   /** The capabilities that the authentication key must have, for errors that tell what is missing. */
   readonly needs: readonly Capability[];
+  /** Of a command that signs: the serial of the certificate that it is for. */
+  readonly serial?: bigint;
   /** Reads the data of the answer; throws {@link HsmError} `answer-malformed`. */
   readonly decode: (answer: Uint8Array) => T;
 }
