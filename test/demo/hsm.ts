@@ -7,8 +7,8 @@ import { startSimulator } from '#test/yubihsm-simulator/simulator.ts';
 import { heading, run, say } from './narration.ts';
 import type { Stage } from './stage.ts';
 
-/** Sets a device up and puts its `[signer]` section into ca.toml. @returns the public host CA key, which clients trust */
-export async function moveKeysIntoHsm(stage: Stage, caDirectory: string): Promise<string> {
+/** Sets a device up and puts its `[signer]` section into ca.toml. */
+export async function moveKeysIntoHsm(stage: Stage, caDirectory: string): Promise<void> {
   heading(
     '1b. Its SSH keys in a YubiHSM 2 (simulated): made in the device, never out of it, and limited by its templates',
   );
@@ -23,10 +23,8 @@ export async function moveKeysIntoHsm(stage: Stage, caDirectory: string): Promis
     args: ['hsm', 'init', '--dir', caDirectory, '--backup', join(stage.directory, 'hsm-backup'), ...shares],
     hidden: ['--connector', simulator.url, '--administrator-password-file', administrator],
   });
-  const keys = printed.split('\n').filter((line) => line.startsWith('ssh-rsa '));
   const section = printed.slice(printed.indexOf('[signer]'), printed.indexOf('ssh-rsa '));
   const config = join(caDirectory, 'ca.toml');
   const text = await readFile(config, 'utf8');
   await writeFile(config, text.replace(/\[signer\][^[]*/, `${section.trim()}\n\n`));
-  return keys.find((line) => line.endsWith('hostCa')) ?? '';
 }

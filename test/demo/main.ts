@@ -1,6 +1,6 @@
 /**
  * `npm run demo`: the main job on one machine, with the embedded defaults and real OpenSSH. A CA starts; three real sshds prove their host
- * keys to it and get certificates; `ssh` connects to each by name without a question about host keys, with a user certificate.
+ * keys to it and get certificates; alice signs in at a real OpenID provider; `ssh` connects to each by name, and neither side asks anything.
  * `--signer yubihsm` has the CA's keys in a simulated YubiHSM.
  * Nothing outside a temporary directory is touched, no privileges are needed, and everything is gone afterwards.
  */
@@ -8,17 +8,11 @@ import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { Agent, request } from 'undici';
-import { parsePublicKeyLine } from '#openssh/public-key.ts';
-import { encodeBase64 } from '#openssh/base64.ts';
 import { agentProgram, caProgram } from '#test/support/programs.ts';
 import { DemoFailure, heading, indent, run, say, showCommand } from './narration.ts';
 import { moveKeysIntoHsm } from './hsm.ts';
+import { type DemoProvider, type SignedInUser, oidcSection, signInUser, startProvider } from './sign-in.ts';
 import { DEMO_PRINCIPAL, type Stage, freePort, hosts, openStage, startCa, startSshd } from './stage.ts';
-
-/** What the user's certificate says; the sshds of the demo let it log in as whoever runs the demo. */
-const user = DEMO_PRINCIPAL;
-const ssh = ['ssh'] as const;
 
 const options = parseArgs({ options: { signer: { type: 'string', default: 'file' } } }).values;
 await using stack = new AsyncDisposableStack();
@@ -36,10 +30,10 @@ async function play(stage: Stage, signer: 'file' | 'yubihsm'): Promise<void> {
   const caDirectory = join(stage.directory, 'ca');
   const passphraseFile = join(stage.directory, 'passphrase');
   await writeFile(passphraseFile, randomBytes(24).toString('base64'), { mode: 0o600 });
-  const ca = await setUpCa(stage, caDirectory, passphraseFile, signer);
+  const provider = await startProvider(stage);
+  const ca = await setUpCa(stage, caDirectory, passphraseFile, { signer, provider });
   await enrolHosts(stage, ca);
-  const identity = await certifyUser(stage, caDirectory, passphraseFile, ca.url);
-  await connectEverywhere(stage, ca.hostCa, identity);
+  await connectEverywhere(await signInUser(stage, ca, provider));
   heading('What the CA knows');
   await run({ program: caProgram(), name: 'countersign-ca', args: ['hosts', '--dir', caDirectory] });
   await run({ program: caProgram(), name: 'countersign-ca', args: ['audit', '--verify', '--dir', caDirectory] });
@@ -49,15 +43,13 @@ async function play(stage: Stage, signer: 'file' | 'yubihsm'): Promise<void> {
 interface DemoCa {
   readonly url: string;
   readonly rootFingerprint: string;
-  /** The public key line that clients trust. */
-  readonly hostCa: string;
 }
 
 async function setUpCa(
   stage: Stage,
   directory: string,
   passphraseFile: string,
-  signer: 'file' | 'yubihsm',
+  { signer, provider }: { readonly signer: 'file' | 'yubihsm'; readonly provider: DemoProvider },
 ): Promise<DemoCa> {
   heading('1. A CA, with its keys in encrypted files and SQLite as its store');
   const port = await freePort();
@@ -77,7 +69,7 @@ async function setUpCa(
       '--allow-name',
       '*.demo.internal',
       '--allow-user',
-      user,
+      DEMO_PRINCIPAL,
     ],
   });
   // What a demo on one machine needs beyond the defaults: loopback addresses, the port of its sshds, and its own name server.
@@ -86,14 +78,12 @@ async function setUpCa(
     .replace('insecure_allow_loopback = false', 'insecure_allow_loopback = true')
     .replace('ports = [22]', `ports = [${stage.port}]`)
     .replace('servers = []', `servers = ["${stage.dnsServer}"]`);
-  await writeFile(config, text);
-  const inFile = async (): Promise<string> =>
-    (await readFile(join(directory, 'certs', 'ssh_host_ca.pub'), 'utf8')).trim();
-  const hostCa = signer === 'yubihsm' ? await moveKeysIntoHsm(stage, directory) : await inFile();
+  await writeFile(config, text + oidcSection(provider));
+  if (signer === 'yubihsm') await moveKeysIntoHsm(stage, directory);
   showCommand(['countersign-ca', 'serve', ...common]);
   const serving = await startCa(['serve', ...common], stage);
   indent(`Serving at ${serving.url}`);
-  return { ...serving, hostCa };
+  return serving;
 }
 
 async function enrolHosts(
@@ -122,70 +112,9 @@ async function enrolHosts(
   }
 }
 
-/** What `countersign login` will do with OpenID: here an administrator vouches for the user with a one-time token. */
-async function certifyUser(stage: Stage, directory: string, passphraseFile: string, url: string): Promise<string> {
-  heading('3. A user certificate, from a one-time token');
-  const identity = join(stage.directory, 'id_ed25519');
-  await run({ program: ['ssh-keygen'], name: 'ssh-keygen', args: ['-q', '-t', 'ed25519', '-N', '', '-f', identity] });
-  const ott = await run({
-    program: caProgram(),
-    name: 'countersign-ca',
-    args: ['token', '--dir', directory, '--user', user, '--not-after', '1h', '--passphrase-file', passphraseFile],
-    quiet: true,
-  });
-  const { blob } = parsePublicKeyLine(await readFile(`${identity}.pub`, 'utf8'));
-  const root = await readFile(join(directory, 'certs', 'root_ca.crt'), 'utf8');
-  await using agent = disposable(new Agent({ connect: { ca: root } }));
-  const reply = await request(`${url}/ssh/sign`, {
-    method: 'POST',
-    dispatcher: agent.value,
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ publicKey: encodeBase64(blob), ott: ott.trim(), certType: 'user' }),
-  });
-  const { crt, message } = (await reply.body.json()) as { crt?: string; message?: string };
-  if (crt === undefined) throw new DemoFailure(`the CA refused the user certificate: ${message ?? ''}`);
-  await writeFile(`${identity}-cert.pub`, `ssh-ed25519-cert-v01@openssh.com ${crt} ${user}\n`);
-  await run({ program: ['ssh-keygen'], name: 'ssh-keygen', args: ['-L', '-f', `${identity}-cert.pub`] });
-  return identity;
-}
-
-async function connectEverywhere(stage: Stage, hostCa: string, identity: string): Promise<void> {
-  heading('4. ssh to each host by name: one @cert-authority line, no question, no key copied');
-  const knownHosts = join(stage.directory, 'known_hosts');
-  await writeFile(knownHosts, `@cert-authority *.demo.internal ${hostCa}\n`);
-  indent(`${knownHosts} holds: @cert-authority *.demo.internal ${hostCa}`);
-  for (const { name, address } of hosts) {
-    const options = [
-      'BatchMode=yes',
-      'StrictHostKeyChecking=yes',
-      `UserKnownHostsFile=${knownHosts}`,
-      'GlobalKnownHostsFile=none',
-      `HostKeyAlias=${name}`,
-    ];
-    const hidden = [...options, 'IdentityAgent=none', 'IdentitiesOnly=yes', `IdentityFile=${identity}`].flatMap(
-      (option) => ['-o', option],
-    );
-    // The demo's names exist in its own name server only, so ssh is told the address; the certificate is checked for the name.
-    showCommand(['ssh', name, 'echo connected to the host with the key that the CA certified']);
-    await runHidden([
-      '-F',
-      'none',
-      ...hidden,
-      '-p',
-      String(stage.port),
-      address,
-      'echo connected to the host with the key that the CA certified',
-    ]);
-  }
-}
-
-async function runHidden(args: readonly string[]): Promise<void> {
-  const { execa } = await import('execa');
-  const result = await execa(ssh[0], [...args], { all: true, reject: false, stdin: 'ignore' });
-  indent(result.all);
-  if (result.exitCode !== 0) throw new DemoFailure('ssh could not connect');
-}
-
-function disposable(value: Agent): { readonly value: Agent } & AsyncDisposable {
-  return { value, [Symbol.asyncDispose]: async () => value.close() };
+async function connectEverywhere({ sshConfig }: SignedInUser): Promise<void> {
+  heading('4. ssh to each host by name: no question, no password, no key copied');
+  const hidden = ['-F', sshConfig, '-o', 'BatchMode=yes', '-o', 'StrictHostKeyChecking=yes'];
+  const words = 'echo connected to the host with the key that the CA certified';
+  for (const { name } of hosts) await run({ program: ['ssh'], name: 'ssh', args: [name, words], before: hidden });
 }

@@ -24,15 +24,25 @@ export interface Step {
   readonly args: readonly string[];
   /** Arguments that belong to the demo's surroundings and would only distract. */
   readonly hidden?: readonly string[];
+  /** The same, for programs that want them before the others. */
+  readonly before?: readonly string[];
   readonly input?: string;
   readonly quiet?: boolean;
 }
 
 /** Runs a command, shows it with what it prints, and gives its output. A failure ends the demo with that output. */
-export async function run({ program, name, args, hidden = [], input, quiet = false }: Step): Promise<string> {
+export async function run({
+  program,
+  name,
+  args,
+  hidden = [],
+  before = [],
+  input,
+  quiet = false,
+}: Step): Promise<string> {
   showCommand([name, ...args]);
-  const [file, ...before] = program;
-  const result = await execa(file, [...before, ...args, ...hidden], {
+  const [file, ...first] = program;
+  const result = await execa(file, [...first, ...before, ...args, ...hidden], {
     all: true,
     reject: false,
     ...(input === undefined ? { stdin: 'ignore' } : { input }),

@@ -18,7 +18,7 @@ export interface DemoHost {
 }
 
 /** The principal of the user's certificate, which each sshd of the demo maps to the account that runs it. */
-export const DEMO_PRINCIPAL = 'demo-user';
+export const DEMO_PRINCIPAL = 'alice';
 
 export const hosts: readonly DemoHost[] = [
   { name: 'web1.demo.internal', address: '127.0.0.2' },
@@ -84,17 +84,29 @@ export async function startCa(
   args: readonly string[],
   stage: Stage,
 ): Promise<{ url: string; rootFingerprint: string }> {
-  const [file, ...before] = caProgram();
-  const child = spawn(file, [...before, ...args, '--json'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const argv = [...caProgram(), ...args, '--json'] as const;
+  return (await startProgram(argv, stage, (line) => line === '}')) as { url: string; rootFingerprint: string };
+}
+
+/** Starts what runs until the demo ends. @returns the JSON that it printed up to the line that says it is ready, if it was any */
+export async function startProgram(
+  [file = '', ...args]: readonly string[],
+  stage: Stage,
+  isReady: (line: string) => boolean,
+): Promise<unknown> {
+  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   stage.stack.defer(async () => end(child));
   let errors = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
   let text = '';
   for await (const line of createInterface({ input: child.stdout })) {
     text += line;
-    if (line === '}') return JSON.parse(text) as { url: string; rootFingerprint: string };
+    if (!isReady(line)) continue;
+    child.stdout.resume(); // what it prints from here on is nobody's
+    const start = text.indexOf('{');
+    return start < 0 ? undefined : (JSON.parse(text.slice(start)) as unknown);
   }
-  throw new DemoFailure(`the CA did not start:\n${errors}`);
+  throw new DemoFailure(`${file} did not start:\n${errors}`);
 }
 
 async function end(child: ChildProcess): Promise<void> {

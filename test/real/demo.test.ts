@@ -1,4 +1,4 @@
-/** `npm run demo`, once, with the programs under test: it ends well, asks nothing, reaches three hosts, and leaves nothing behind. */
+/** `npm run demo`, once, with the programs under test: it ends well, signs a person in, asks nothing, reaches three hosts, and leaves nothing behind. */
 import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,6 +37,12 @@ describe('npm run demo', () => {
       .split('\n')
       .filter((line) => line.trim() === 'connected to the host with the key that the CA certified');
     expect(connected).toHaveLength(hosts.length);
+  });
+
+  test('signs alice in at an OpenID provider', () => {
+    expect(output).toContain('$ countersign login');
+    expect(output).toMatch(/Signed in with demo: alice@demo\.internal /);
+    expect(output).not.toContain('id_ed25519'); // no key of a user on a disk
   });
 
   test('is never asked, warned or told to accept a key', () => {

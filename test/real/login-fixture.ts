@@ -1,9 +1,10 @@
 /** A CA with a real OpenID provider, a state directory that trusts it, and `countersign login` with a scripted browser. */
 import { X509Certificate, hash } from 'node:crypto';
-import { appendFile, chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { KoaContextWithOIDC } from 'oidc-provider';
+import { writeBrowserScript } from '#test/simulator/openid-provider/browser-script.ts';
 import { deviceFlow } from '#test/simulator/openid-provider/interaction-pages.ts';
 import { type OpenidProvider, startOpenidProvider } from '#test/simulator/openid-provider/openid-provider.ts';
 import { type RunningCa, makeCa } from '#test/support/ca.ts';
@@ -11,7 +12,6 @@ import { type LabProcess, startProcess } from '#test/support/lab-process.ts';
 import { agentProgram } from '#test/support/programs.ts';
 import { runAgent } from './host-agent-fixture.ts';
 
-const browserProgram = join(import.meta.dirname, '../simulator/openid-provider/browser-program.ts');
 const deviceGrant = 'urn:ietf:params:oauth:grant-type:device_code';
 
 export interface LoginStage extends AsyncDisposable {
@@ -134,11 +134,6 @@ ${more}
 
 async function writeBrowser(directory: string, rootFile: string, login: string): Promise<string> {
   const path = join(directory, `browser-${login}`);
-  const environment = `BROWSER_LOGIN='${login}' BROWSER_ROOT='${rootFile}'`;
-  await writeFile(
-    path,
-    `#!/bin/sh\n${environment} exec '${process.execPath}' '${browserProgram}' "$1" >'${path}.page' 2>&1\n`,
-  );
-  await chmod(path, 0o755);
+  await writeBrowserScript(path, login, rootFile);
   return path;
 }
