@@ -63,12 +63,17 @@ async function checkTarget(kind: GrantKind, value: string, store: StoreReader, d
     throw new CommandError(`There is no certificate with serial ${value}. ${list}`);
   if (kind === 'host' && (await findCertificate({ principal: value }, 'host', store)) === 0)
     throw new CommandError(`No host certificate was ever issued for ${value}. ${list}`);
-  if (kind === 'user' && (await findCertificate({ keyId: value }, 'user', store)) === 0)
-    throw new CommandError(`No user certificate was ever issued with the key ID ${value}. ${list}`);
+  if (kind === 'user' && !(await isUser(value, store)))
+    throw new CommandError(`No user certificate was ever issued to ${value}. ${list}`);
+}
+
+async function isUser(value: string, store: StoreReader): Promise<boolean> {
+  const found = [{ identity: value }, { keyId: value }].map(async (filter) => findCertificate(filter, 'user', store));
+  return (await Promise.all(found)).some((count) => count > 0);
 }
 
 async function findCertificate(
-  filter: { principal: string } | { keyId: string },
+  filter: { principal: string } | { keyId: string } | { identity: string },
   type: 'host' | 'user',
   store: StoreReader,
 ): Promise<number> {

@@ -64,8 +64,18 @@ export interface RenewalPolicy {
   readonly requireDialBack: boolean;
   /** How long after its successor was first seen in use a certificate may show up without being taken for a copy. */
   readonly cloneGraceSeconds: number;
+  /** A quarantine ends by itself when a dial-back can tell the two apart. */
+  readonly healByDialBack: boolean;
+  /** Of users whom an administrator's token admitted; those of a provisioner have a policy of their own. Undefined: they do not renew. */
+  readonly users: UserRenewalPolicy | undefined;
   /** At a rekey the new key must sign too, which the public `step ssh rekey` cannot. */
   readonly requireRekeyProof: boolean;
+}
+
+/** Certificates of users renew by their key, up to a time and a number of renewals after the last sign-in (docs/oidc.md). */
+export interface UserRenewalPolicy {
+  readonly forSeconds: number;
+  readonly times: number;
 }
 
 export interface DialBackLimits {

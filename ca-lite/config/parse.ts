@@ -9,7 +9,7 @@ import { CHALLENGE_MAX_LIFETIME_SECONDS } from '#protocol/host-challenge.ts';
 import { SSHPOP_PROVISIONER } from '#protocol/renewal.ts';
 import { type IpAddress, parseAddress } from '../address/address.ts';
 import { type Cidr, parseCidr } from '../address/cidr.ts';
-import { readOidcSection } from '../oidc/oidc-config.ts';
+import { readOidcSection, readUserRenewal } from '../oidc/oidc-config.ts';
 import type { OidcPolicy } from '../oidc/oidc-policy.ts';
 import { type NamePattern, parseNamePattern } from '../policy/name-pattern.ts';
 import { parseUserPattern } from '../policy/user-pattern.ts';
@@ -173,6 +173,10 @@ function readRenewal(raw: NonNullable<ConfigText['renewal']>, reader: ValueReade
     maxAgeSeconds: raw.max_age === undefined ? undefined : reader.duration(raw.max_age, 'renewal.max_age'),
     requireDialBack: raw.require_dial_back ?? false,
     cloneGraceSeconds: reader.duration(raw.clone_grace ?? '5m', 'renewal.clone_grace', 86_400),
+    healByDialBack: raw.heal_by_dial_back ?? false,
+    users: readUserRenewal(raw.users_for, raw.users_times, 'renewal.users_for', (key, message) =>
+      reader.fault(key, message),
+    ),
     requireRekeyProof: raw.require_rekey_proof ?? false,
   };
 }

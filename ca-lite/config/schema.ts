@@ -68,6 +68,11 @@ const Renewal = Type.Object(
       Type.Boolean({ description: 'after expiry only with the key proven over the network again' }),
     ),
     clone_grace: Type.Optional(Duration),
+    heal_by_dial_back: Type.Optional(
+      Type.Boolean({ description: 'end a quarantine when a dial-back can tell the host from its copy' }),
+    ),
+    users_for: Type.Optional(Duration),
+    users_times: Type.Optional(Type.Integer({ minimum: 1, maximum: 100_000 })),
     require_rekey_proof: Type.Optional(Type.Boolean({ description: 'refuses `step ssh rekey`' })),
   },
   strict,

@@ -64,6 +64,11 @@ allow_after_expiry = false
 # max_age = "365d"                  # how long ago a certificate may have expired then
 require_dial_back = false           # after expiry only with the host's key proven over the network again
 clone_grace = "5m"                  # a predecessor that shows up so soon after its successor came into use is no copy
+heal_by_dial_back = false           # end the quarantine of a copied host by itself when a dial-back can tell the two apart
+# Certificates of users renew by their key for so long after their token was given out, and so often; left out: never.
+# Those who sign in: renew_for and renew_times in [[oidc]].
+# users_for = "5d"
+users_times = 100                   # of no effect without users_for
 require_rekey_proof = false         # a new key must sign too; \`step ssh rekey\` cannot
 
 [dial_back]

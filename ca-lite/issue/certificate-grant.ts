@@ -26,6 +26,13 @@ const userExtensions: readonly CertificateOption[] = [
   'permit-user-rc',
 ].map(flagOption);
 
+/** For a user whom an administrator's token admitted. */
+export function userGrant(keyId: string, principals: readonly string[]): CertificateGrant {
+  const times = { validAfter: '', validBefore: '' };
+  const options = { criticalOptions: [], extensions: userExtensions };
+  return { type: 'user', keyId, principals, ...times, key: undefined, ...options, requestedPrincipals: 'covered' };
+}
+
 export function grantOfClaims({ step: { ssh }, cnf }: OneTimeTokenClaims): CertificateGrant {
   return {
     type: ssh.certType,

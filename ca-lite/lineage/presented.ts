@@ -1,5 +1,6 @@
 /** A token becomes a certificate on record, or a refusal that is itself on record: the first half of everything a host asks by SSHPOP. */
-import type { CertificateFields } from '#openssh/certificate.ts';
+import type { CertificateFields, CertificateType } from '#openssh/certificate.ts';
+import type { Fingerprint } from '#openssh/fingerprint.ts';
 import { equalBytes } from '#openssh/wire.ts';
 import type { SshpopOperation } from '#protocol/renewal.ts';
 import type { AuditNote } from '../audit/entry.ts';
@@ -7,6 +8,7 @@ import type { CaContext } from '../http/context.ts';
 import type { RequestOrigin } from '../http/request-origin.ts';
 import { type Refusal, isRefusal, refuse } from '../refusal.ts';
 import type { PresentedRefusal, Presented } from '../store/lineage-decisions.ts';
+import type { CertificateRecord } from '../store/records.ts';
 import type { RenewalSubject } from '../store/store-lineage.ts';
 import type { SingleUseRefusal } from '../store/decisions.ts';
 import { type ProvenCertificate, verifySshpop } from './sshpop-token.ts';
@@ -17,27 +19,49 @@ export interface PresentedCertificate {
   readonly subject: RenewalSubject;
 }
 
-/** @throws StoreError */
+/** The certificate of a token for this operation, of a host or, where `of` says so, of a user. Its key is proven; the store was not asked yet. */
+export function proveCertificate(
+  token: string,
+  operation: SshpopOperation,
+  of: 'hosts' | 'all',
+  now: bigint,
+  { config, hostCas, trust }: CaContext,
+): ProvenCertificate | Refusal {
+  const userCas =
+    of === 'all' ? new Set(trust.userCas.map(({ fingerprint }) => fingerprint as Fingerprint)) : undefined;
+  return verifySshpop(token, { operation, dnsNames: config.dnsNames, hostCas, userCas, now });
+}
+
+/** A host certificate that asks for something. @throws StoreError */
 export async function readPresented(
   token: string,
   operation: SshpopOperation,
   now: bigint,
-  { config, hostCas, store }: CaContext,
+  context: CaContext,
 ): Promise<PresentedCertificate | Refusal> {
-  const proven = verifySshpop(token, { operation, dnsNames: config.dnsNames, hostCas, now });
-  if (isRefusal(proven)) return proven;
-  const { serial, blob } = proven.certificate;
+  const proven = proveCertificate(token, operation, 'hosts', now, context);
+  return isRefusal(proven) ? proven : readPresentedHost(proven, context);
+}
+
+/** @throws StoreError */
+export async function readPresentedHost(
+  proven: ProvenCertificate,
+  { store }: CaContext,
+): Promise<PresentedCertificate | Refusal> {
+  const { serial } = proven.certificate;
   const subject = serial === 0n ? null : await store.renewalSubject(serial);
-  if (
-    subject === null ||
-    subject.certificate.certificate === null ||
-    !equalBytes(subject.certificate.certificate, blob)
-  )
-    return refuse(
-      'certificate-unknown',
-      'This CA has no record of that certificate. Enrol again: countersign host enroll',
-    );
+  if (subject === null || !isOnRecord(proven, subject.certificate)) return refusalOfUnknown('host');
   return { proven, subject };
+}
+
+/** The very bytes, not only the serial. */
+export function isOnRecord({ certificate: { blob } }: ProvenCertificate, { certificate }: CertificateRecord): boolean {
+  return certificate !== null && equalBytes(certificate, blob);
+}
+
+export function refusalOfUnknown(type: CertificateType): Refusal {
+  const advice = type === 'host' ? 'Enrol again: countersign host enroll' : 'Sign in again, or ask for another token.';
+  return refuse('certificate-unknown', `This CA has no record of that certificate. ${advice}`);
 }
 
 export function presentedBy(
@@ -58,17 +82,17 @@ export function presentedBy(
 /** The note of what a certificate asks, about the certificate that asks. */
 export function noteOfPresented(
   action: string,
-  { proven }: PresentedCertificate,
+  { proven }: Pick<PresentedCertificate, 'proven'>,
   origin: RequestOrigin,
   now: bigint,
   details: AuditNote['details'] = {},
 ): AuditNote {
-  const { serial, keyId }: CertificateFields = proven.certificate;
+  const { type, serial, keyId }: CertificateFields = proven.certificate;
   return {
     time: now,
     action,
     subject: {
-      type: 'host',
+      type,
       name: keyId,
       serial,
       keyFingerprint: proven.keyFingerprint,
@@ -85,10 +109,17 @@ export async function auditRefusal(
   refusal: Refusal,
   origin: RequestOrigin,
   { store, now }: CaContext,
+  type: CertificateType = 'host',
 ): Promise<Refusal> {
-  const subject = { type: 'host', provisioner: 'sshpop', ...origin } as const;
+  const subject = { type, provisioner: 'sshpop', ...origin } as const;
   await store.appendAudit([{ time: now(), action, outcome: 'refused', code: refusal.refused, subject }]);
   return refusal;
+}
+
+export function refusalOfToken(refusal: SingleUseRefusal): Refusal {
+  return refusal === 'token-expired'
+    ? refuse(refusal, 'The token has expired. Make a new one and use it at once.')
+    : refuse('token-used', 'The token was used before. A token works once: make a new one.');
 }
 
 /** What the store refused about a certificate, in words for its host. */
@@ -101,11 +132,10 @@ export function refusalOfPresented(
   switch (refusal) {
     case 'token-used':
     case 'token-unknown':
-      return refuse('token-used', 'The token was used before. A token works once: make a new one.');
     case 'token-expired':
-      return refuse('token-expired', 'The token has expired. Make a new one and use it at once.');
+      return refusalOfToken(refusal);
     case 'certificate-unknown':
-      return refuse(refusal, 'This CA has no record of that certificate. Enrol again: countersign host enroll');
+      return refusalOfUnknown('host');
     case 'renewal-revoked':
       return refuse(
         refusal,

@@ -1,18 +1,17 @@
 /**
- * A renewal or a rekey from token to certificate. Everything is planned first; then one transaction of the store sees the certificate,
- * decides, spends the token and records the intent; then the CA key signs. Whatever is lost in between, asking again gives one certificate.
+ * A renewal or a rekey of a host from token to certificate. Everything is planned first; then one transaction of the store sees the certificate,
+ * decides, spends the token and records the intent; then the CA key signs (`converge.ts`).
  */
 import { randomBytes } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { PublicKey } from '#openssh/public-key.ts';
-import { SSHPOP_PROVISIONER } from '#protocol/renewal.ts';
 import type { CaContext } from '../http/context.ts';
 import type { RequestOrigin } from '../http/request-origin.ts';
 import type { CertificatePlan } from '../issue/certificate-plan.ts';
-import { signAndRecord } from '../issue/issuer.ts';
 import { type Refusal, isRefusal, refuse } from '../refusal.ts';
-import type { RenewalDecision, RenewalIntent } from '../store/lineage-decisions.ts';
+import type { RenewalDecision } from '../store/lineage-decisions.ts';
+import { converge, intentOf } from './converge.ts';
 import { judgeAge, refusalOfExpired } from './expiry.ts';
+import { healByDialBack } from './heal.ts';
 import { lineageNamed } from './lineage-name.ts';
 import { type PresentedCertificate, noteOfPresented, presentedBy, refusalOfPresented } from './presented.ts';
 import { planRenewal } from './renewal-plan.ts';
@@ -29,11 +28,6 @@ export interface RenewalWish {
   readonly now: bigint;
 }
 
-/** How long to wait for a successor that another request has under way, and how often to look. */
-const WAIT_MS = 10_000;
-const LOOK_MS = 25;
-const UNDERWAY_RETRY_SECONDS = 2;
-
 /** @throws StoreError, SignerError */
 export async function renewHost(
   wish: RenewalWish,
@@ -47,16 +41,17 @@ export async function renewHost(
     nonce: randomBytes(32),
     hostCaKey: context.signers.host.publicKey,
   });
-  const giveUpAt = performance.now() + WAIT_MS;
-  for (;;) {
+  const { presented, origin, signal, now } = wish;
+  const decideOnce = async () => {
     const decision = await decide(wish, plan, leave, context);
-    if (!decision.accepted) return refusalOf(decision, wish, plan, leave);
-    if (decision.outcome === 'issued') return onRecord(decision.serial, context);
-    if (decision.outcome === 'intended') return sign(wish, plan, context);
-    await waitFor(decision.serial, giveUpAt, wish.signal, context);
-    if (performance.now() > giveUpAt)
-      return refuse('renewal-underway', 'Another request is renewing it. Try again.', UNDERWAY_RETRY_SECONDS);
-  }
+    return decision.accepted ? decision : refusalOf(decision, wish, plan, leave);
+  };
+  const decideOrHeal = async () => {
+    const decision = await decideOnce();
+    if (!isRefusal(decision) || decision.refused !== 'lineage-quarantined') return decision;
+    return (await healByDialBack({ presented, origin, signal, now }, context)) ? decideOnce() : decision;
+  };
+  return converge({ decide: decideOrHeal, plan, origin, signal, now }, context);
 }
 
 /** What the age of the certificate asks for: nothing, or a grant, with the reason when that is a dial-back that failed. */
@@ -97,15 +92,6 @@ async function decide(
   });
 }
 
-function intentOf(
-  { fields, keyFingerprint, toBeSigned }: CertificatePlan,
-  { requester }: RequestOrigin,
-): RenewalIntent {
-  const { serial, type, keyId, principals, validAfter, validBefore } = fields;
-  const facts = { serial, type, keyId, principals, validAfter, validBefore };
-  return { ...facts, signedBytes: toBeSigned, keyFingerprint, provisioner: SSHPOP_PROVISIONER, requester };
-}
-
 function refusalOf(
   decision: Extract<RenewalDecision, { accepted: false }>,
   { presented, now }: RenewalWish,
@@ -124,31 +110,4 @@ function refusalOf(
     ...expired,
     message: `${expired.message} Policy would have allowed it after a dial-back, but: ${dialBack.message}`,
   };
-}
-
-async function onRecord(serial: bigint, { store }: CaContext): Promise<{ readonly certificate: Uint8Array }> {
-  const record = await store.certificate(serial);
-  if (record?.certificate === undefined || record.certificate === null)
-    throw new Error('a certificate that was issued is not on record');
-  return { certificate: record.certificate };
-}
-
-async function sign(
-  { origin, now }: RenewalWish,
-  plan: CertificatePlan | Refusal,
-  context: CaContext,
-): Promise<{ readonly certificate: Uint8Array } | Refusal> {
-  if (isRefusal(plan)) throw new Error('nothing was planned');
-  // Not aborted when the client hangs up: what was intended is then there for its next request.
-  const issuance = { token: null, host: null, provisioner: SSHPOP_PROVISIONER, ...origin, now };
-  return signAndRecord(plan, issuance, context);
-}
-
-/** Until another request's certificate is issued or called off; then the decision is asked for again. */
-async function waitFor(serial: bigint, giveUpAt: number, signal: AbortSignal, { store }: CaContext): Promise<void> {
-  while (performance.now() <= giveUpAt && !signal.aborted) {
-    const record = await store.certificate(serial);
-    if (record?.state !== 'intended') return;
-    await sleep(LOOK_MS);
-  }
 }

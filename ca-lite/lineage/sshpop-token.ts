@@ -1,8 +1,9 @@
 /**
- * SSHPOP tokens (protocol/renewal.ts; step-wire 2.3): a JWT (RFC 7515, RFC 7519) signed by the key of a host certificate, which it carries in
+ * SSHPOP tokens (protocol/renewal.ts; step-wire 2.3): a JWT (RFC 7515, RFC 7519) signed by the key of a certificate, which it carries in
  * its header. Pure. Everything is verified here but what only the store knows: whether the token was used and the certificate is on
  * record, revoked or out of date. Whether an expired certificate will do is decided later; its key is proven either way.
- * Refused on purpose: any algorithm but the one of the key, `crit` and so `b64`, user certificates, a certificate of another CA.
+ * Refused on purpose: any algorithm but the one of the key, `crit` and so `b64`, a certificate of another CA, and one of a user where only
+ * those of hosts count.
  */
 import { verify } from 'node:crypto';
 import { Value } from 'typebox/value';
@@ -35,6 +36,8 @@ export interface SshpopExpectations {
   readonly dnsNames: readonly string[];
   /** Fingerprints of every host CA key whose certificates count. */
   readonly hostCas: ReadonlySet<Fingerprint>;
+  /** The same of user CA keys; undefined: certificates of users do not count. */
+  readonly userCas?: ReadonlySet<Fingerprint> | undefined;
   /** Epoch seconds. */
   readonly now: bigint;
 }
@@ -57,8 +60,9 @@ export function verifySshpop(token: string, expected: SshpopExpectations): Prove
   if (parts === undefined) return invalid('it is no JWT with a certificate in its header');
   const { certificate, algorithm, signed, signature, claims } = parts;
   const keyBlob = encodePublicKey(certificate.key);
-  if (certificate.type !== 'host') return invalid('its certificate is one of a user');
-  if (!expected.hostCas.has(fingerprintOf(encodePublicKey(certificate.signatureKey))))
+  const cas = certificate.type === 'host' ? expected.hostCas : expected.userCas;
+  if (cas === undefined) return invalid('its certificate is one of a user');
+  if (!cas.has(fingerprintOf(encodePublicKey(certificate.signatureKey))))
     return refuse(
       'certificate-unknown',
       'The certificate is of another CA, or of a CA key that was retired. Enrol again.',

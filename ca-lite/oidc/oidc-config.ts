@@ -5,6 +5,7 @@
 import { Type, type Static } from 'typebox';
 import { type CertificateOption, flagOption, isUsablePrincipal, textOption } from '#openssh/certificate.ts';
 import { parseDuration } from '../config/duration.ts';
+import type { UserRenewalPolicy } from '../config/config.ts';
 import { type NamePattern, parseNamePattern } from '../policy/name-pattern.ts';
 import { type OidcAlgorithm, type OidcPolicy, oidcAlgorithms } from './oidc-policy.ts';
 import type { PrincipalRule } from './principal-mapping.ts';
@@ -48,6 +49,8 @@ export const OidcSection = Type.Object(
     principals: Type.Optional(Type.Array(PrincipalRuleText, { maxItems: 64 })),
     allowed_principals: Type.Optional(Texts),
     lifetime: Type.Optional(Duration),
+    renew_for: Type.Optional(Duration),
+    renew_times: Type.Optional(Type.Integer({ minimum: 1, maximum: 100_000 })),
     extensions: Type.Optional(Texts),
     force_command: Type.Optional(Text),
     source_address: Type.Optional(Text),
@@ -66,6 +69,10 @@ export const OidcSection = Type.Object(
   strict,
 );
 export type OidcSection = Static<typeof OidcSection>;
+
+/** Longer without a sign-in is what grants are for. */
+const MAX_RENEWAL_SECONDS = 366 * 86_400;
+const DEFAULT_RENEWALS = 100;
 
 /** Tells of a fault; the key is relative to the section. */
 export type OidcFault = (key: string, message: string) => void;
@@ -101,6 +108,7 @@ export function readOidcSection(section: OidcSection, fault: OidcFault): OidcPol
     ),
     lifetimeSeconds:
       section.lifetime === undefined ? undefined : readSeconds(section.lifetime, 'lifetime', 30 * 86_400, fault),
+    renewal: readUserRenewal(section.renew_for, section.renew_times, 'renew_for', fault),
     criticalOptions: criticalOptionsOf(section),
     extensions: (section.extensions ?? defaultExtensions).flatMap((name, i) =>
       readExtension(name, `extensions[${i}]`, fault),
@@ -114,6 +122,22 @@ export function readOidcSection(section: OidcSection, fault: OidcFault): OidcPol
       pushedAuthorization: section.pushed_authorization ?? false,
     },
   };
+}
+
+/**
+ * Renewal of user certificates by their key: off without a time.
+ * @param key where the time stands
+ */
+export function readUserRenewal(
+  time: string | undefined,
+  times: number = DEFAULT_RENEWALS,
+  key: string,
+  fault: OidcFault,
+): UserRenewalPolicy | undefined {
+  if (time === undefined) return undefined;
+  const forSeconds = readSeconds(time, key, MAX_RENEWAL_SECONDS, fault);
+  if (forSeconds === 0) fault(key, 'leave it out, rather than 0, for certificates that do not renew by their key');
+  return { forSeconds, times };
 }
 
 function readRequirements(section: OidcSection, fault: OidcFault): OidcPolicy['requirements'] {

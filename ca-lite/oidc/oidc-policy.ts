@@ -1,5 +1,6 @@
 /** One OpenID provider that this CA takes ID tokens from, and what their claims are worth: checked configuration, nothing left to interpret. */
 import type { OidcClientSettings } from '#protocol/identity-binding.ts';
+import type { UserRenewalPolicy } from '../config/config.ts';
 import type { NamePattern } from '../policy/name-pattern.ts';
 import type { CertificateOption } from '#openssh/certificate.ts';
 import type { PrincipalRule } from './principal-mapping.ts';
@@ -29,7 +30,9 @@ export interface OidcPolicy {
   readonly lifetimeSeconds: number | undefined;
   readonly criticalOptions: readonly CertificateOption[];
   readonly extensions: readonly CertificateOption[];
-  readonly client: OidcClientSettings;
+  /** How long and how often certificates renew by their key after a sign-in; undefined: they do not. */
+  readonly renewal: UserRenewalPolicy | undefined;
+  readonly client: Omit<OidcClientSettings, 'renewal'>;
   readonly scopes: readonly string[];
 }
 

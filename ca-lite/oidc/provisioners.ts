@@ -3,19 +3,25 @@
  * issuer; the rules of that issuer alone judge it, so that a token can never choose softer ones.
  */
 import type { SshSignRequest } from '#protocol/step-api.ts';
+import type { UserRenewalPolicy } from '../config/config.ts';
 import type { CertificateGrant } from '../issue/certificate-grant.ts';
 import { matchesAny } from '../policy/name-pattern.ts';
 import { type Refusal, isRefusal, refuse } from '../refusal.ts';
 import type { TokenUse } from '../store/decisions.ts';
+import type { SignIn } from '../store/user-decisions.ts';
+import { findUnmetRule } from './claim-check.ts';
 import { claimedIssuer, judgeIdToken } from './id-token.ts';
 import type { OidcPolicy } from './oidc-policy.ts';
-import { mapPrincipals } from './principal-mapping.ts';
+import { type Claims, mapPrincipals } from './principal-mapping.ts';
 import { OidcProvider } from './provider.ts';
+import { readClaims, signInOf, whoIs } from './sign-in-record.ts';
 
 export interface AuthorizedIdentity {
   readonly provisioner: string;
   readonly grant: CertificateGrant;
   readonly token: TokenUse;
+  /** What is kept of it. */
+  readonly signIn: SignIn;
 }
 
 interface Provisioner {
@@ -53,21 +59,40 @@ export class OidcProvisioners implements AsyncDisposable {
       provider.getKey,
     );
     if (isRefusal(judged)) return judged;
-    const mapped = mapPrincipals(policy.principals, judged.claims);
-    if ('fault' in mapped)
-      return refuse('identity-not-accepted', `The provisioner ${policy.name} gives no principals: ${mapped.fault}.`);
-    if (
-      policy.allowedPrincipals.length > 0 &&
-      !mapped.principals.every((name) => matchesAny(policy.allowedPrincipals, name))
-    ) {
-      return refuse(
-        'principal-not-allowed',
-        `A principal is not among allowed_principals of the provisioner ${policy.name}.`,
-      );
-    }
+    const principals = principalsOf(judged.claims, policy);
+    if (isRefusal(principals)) return principals;
     const expiresAt = judged.expiresAt + BigInt(policy.clockToleranceSeconds);
-    const grant = grantOf(policy, judged.claims, mapped.principals, now);
-    return { provisioner: policy.name, grant, token: { id: judged.id, expiresAt, recorded: false } };
+    const when = new Date(Number(now) * 1000).toISOString().slice(0, 19);
+    const grant = grantOf(policy, `${whoIs(judged.claims)} via ${policy.name} at ${when}Z`, principals);
+    const token = { id: judged.id, expiresAt, recorded: false };
+    return { provisioner: policy.name, grant, token, signIn: signInOf(judged.claims, policy) };
+  }
+
+  /** How long and how often the certificates of this provisioner renew by their key; undefined: they do not. */
+  renewalOf(provisioner: string): UserRenewalPolicy | undefined {
+    return this.#named(provisioner)?.renewal;
+  }
+
+  /**
+   * What a sign-in that was accepted then is worth by the rules of today.
+   * @param byLeave an administrator's grant stands in for how recent it is
+   */
+  reconsider({ provisioner, claims: kept, keyId, byLeave }: EarlierSignIn, now: bigint): CertificateGrant | Refusal {
+    const policy = this.#named(provisioner);
+    if (policy === undefined)
+      return refuse('sign-in-needed', 'The provisioner of the sign-in is not there any more. Sign in again.');
+    const claims = readClaims(kept);
+    const { requirements } = policy;
+    const rules = byLeave ? { ...requirements, maxAuthAgeSeconds: undefined } : requirements;
+    const unmet = findUnmetRule(claims, rules, now);
+    if (unmet !== undefined)
+      return refuse('sign-in-needed', `The provisioner ${policy.name} does not accept the sign-in any more: ${unmet}.`);
+    const principals = principalsOf(claims, policy);
+    return isRefusal(principals) ? principals : grantOf(policy, keyId, principals);
+  }
+
+  #named(provisioner: string): OidcPolicy | undefined {
+    return [...this.#byIssuer.values()].find(({ policy }) => policy.name === provisioner)?.policy;
   }
 
   /** As step-ca lists OIDC provisioners, with our member for our own clients (protocol/identity-binding.ts). */
@@ -93,18 +118,32 @@ export class OidcProvisioners implements AsyncDisposable {
   }
 }
 
-/** The key ID says who, through which provisioner, and when: it is what sshd logs. */
-function grantOf(
-  policy: OidcPolicy,
-  claims: Readonly<Record<string, unknown>>,
-  principals: readonly string[],
-  now: bigint,
-): CertificateGrant {
-  const who = typeof claims['email'] === 'string' ? claims['email'] : `sub ${String(claims['sub'])}`;
-  const when = new Date(Number(now) * 1000).toISOString().slice(0, 19);
+/** A sign-in of the past, as it was kept. */
+export interface EarlierSignIn {
+  readonly provisioner: string;
+  readonly claims: string;
+  readonly keyId: string;
+  readonly byLeave: boolean;
+}
+
+function principalsOf(claims: Claims, policy: OidcPolicy): readonly string[] | Refusal {
+  const mapped = mapPrincipals(policy.principals, claims);
+  if ('fault' in mapped)
+    return refuse('identity-not-accepted', `The provisioner ${policy.name} gives no principals: ${mapped.fault}.`);
+  const { allowedPrincipals } = policy;
+  if (allowedPrincipals.length === 0 || mapped.principals.every((name) => matchesAny(allowedPrincipals, name)))
+    return mapped.principals;
+  return refuse(
+    'principal-not-allowed',
+    `A principal is not among allowed_principals of the provisioner ${policy.name}.`,
+  );
+}
+
+/** @param keyId who, through which provisioner, and when: it is what sshd logs */
+function grantOf(policy: OidcPolicy, keyId: string, principals: readonly string[]): CertificateGrant {
   return {
     type: 'user',
-    keyId: `${printable(who)} via ${policy.name} at ${when}Z`,
+    keyId,
     principals,
     validAfter: '',
     validBefore: policy.lifetimeSeconds === undefined ? '' : `${policy.lifetimeSeconds}s`,
@@ -113,9 +152,4 @@ function grantOf(
     extensions: policy.extensions,
     requestedPrincipals: 'ignored',
   };
-}
-
-/** A key ID ends up in the logs of many machines. */
-function printable(text: string): string {
-  return text.replace(/[^\x21-\x7e]/g, '_').slice(0, 256);
 }

@@ -3,9 +3,16 @@
  * another one (CVE-2025-66406): what is revoked is the certificate that made the token, and the request may only agree.
  */
 import { SshRevokeReply, SshRevokeRequest } from '#protocol/renewal.ts';
-import { type PresentedCertificate, auditRefusal, noteOfPresented, readPresented } from '../../lineage/presented.ts';
-import { useOf } from '../../lineage/sshpop-token.ts';
+import {
+  auditRefusal,
+  isOnRecord,
+  noteOfPresented,
+  proveCertificate,
+  refusalOfUnknown,
+} from '../../lineage/presented.ts';
+import { type ProvenCertificate, useOf } from '../../lineage/sshpop-token.ts';
 import { type Refusal, isRefusal, refuse } from '../../refusal.ts';
+import type { CertificateRecord } from '../../store/records.ts';
 import type { CaContext } from '../context.ts';
 import { sendRefusal } from '../failure.ts';
 import { type RequestOrigin, originOf } from '../request-origin.ts';
@@ -15,7 +22,7 @@ export function sshRevokeRoute(server: CaServer, context: CaContext): void {
   const schema = { body: SshRevokeRequest, response: { 200: SshRevokeReply } };
   server.post('/ssh/revoke', { schema }, async (request, reply) => {
     const [now, origin] = [context.now(), originOf(request)];
-    const presented = await readPresented(request.body.ott, 'revoke', now, context);
+    const presented = await readOwn(request.body.ott, now, context);
     const fault = isRefusal(presented) ? presented : findFault(request.body, presented, now);
     if (isRefusal(presented) || fault !== undefined) {
       const refusal = isRefusal(presented) ? presented : (fault as Refusal);
@@ -26,21 +33,31 @@ export function sshRevokeRoute(server: CaServer, context: CaContext): void {
   });
 }
 
-function findFault(
-  { serial }: SshRevokeRequest,
-  { proven, subject }: PresentedCertificate,
-  now: bigint,
-): Refusal | undefined {
+/** Its own certificate, of a host or a user. */
+interface OwnCertificate {
+  readonly proven: ProvenCertificate;
+  readonly record: CertificateRecord;
+}
+
+async function readOwn(token: string, now: bigint, context: CaContext): Promise<OwnCertificate | Refusal> {
+  const proven = proveCertificate(token, 'revoke', 'all', now, context);
+  if (isRefusal(proven)) return proven;
+  const { type, serial } = proven.certificate;
+  const record = serial === 0n ? null : await context.store.certificate(serial);
+  return record !== null && isOnRecord(proven, record) ? { proven, record } : refusalOfUnknown(type);
+}
+
+function findFault({ serial }: SshRevokeRequest, { proven, record }: OwnCertificate, now: bigint): Refusal | undefined {
   if (serial !== String(proven.certificate.serial))
     return refuse('not-your-certificate', 'A certificate can revoke itself, and no other one.');
-  if (subject.certificate.validBefore <= now)
+  if (record.validBefore <= now)
     return refuse('certificate-expired', 'The certificate has expired: there is nothing left to revoke.');
   return undefined;
 }
 
 async function revokeSelf(
   { reason = '' }: SshRevokeRequest,
-  presented: PresentedCertificate,
+  presented: OwnCertificate,
   origin: RequestOrigin,
   now: bigint,
   { store }: CaContext,

@@ -10,6 +10,7 @@ import { issueCertificate } from '../../issue/issuer.ts';
 import { type Refusal, isRefusal, refuse } from '../../refusal.ts';
 import type { HostBinding, TokenUse } from '../../store/decisions.ts';
 import { ADMIN_PROVISIONER, ENROLMENT_PROVISIONER } from '../../token/one-time-token.ts';
+import type { SignIn } from '../../store/user-decisions.ts';
 import type { CaContext } from '../context.ts';
 import { accepted } from '../failure.ts';
 import { type RequestOrigin, originOf } from '../request-origin.ts';
@@ -31,6 +32,8 @@ interface Authority {
   readonly token: TokenUse;
   /** Of an enrolment: what trust on first use binds, but for the key. */
   readonly enrolment: OneTimeTokenClaims['enrolment'];
+  /** For a user certificate: what is kept for its renewals. */
+  readonly signIn: SignIn | undefined;
 }
 
 async function sign(
@@ -51,7 +54,7 @@ async function sign(
   });
   if (isRefusal(plan)) return audited(plan, authority, origin, context, now);
   const host = enrolment === undefined ? null : bindingOf(enrolment, plan.keyFingerprint);
-  return issueCertificate(plan, { token, host, provisioner, ...origin, now }, context);
+  return issueCertificate(plan, { token, host, signIn: authority.signIn, provisioner, ...origin, now }, context);
 }
 
 async function authorize(body: SshSignRequest, context: CaContext, now: bigint): Promise<Authority | Refusal> {
@@ -65,7 +68,9 @@ async function authorize(body: SshSignRequest, context: CaContext, now: bigint):
   const claims = await context.tokenKey.verify(body.ott, { issuers, dnsNames: context.config.dnsNames, now });
   if (isRefusal(claims)) return claims;
   const token = { id: claims.jti, expiresAt: BigInt(claims.exp), recorded: true };
-  return { provisioner: claims.iss, grant: grantOfClaims(claims), token, enrolment: claims.enrolment };
+  const grant = grantOfClaims(claims);
+  const signIn = grant.type === 'user' ? { identity: grant.keyId, claims: null } : undefined;
+  return { provisioner: claims.iss, grant, token, enrolment: claims.enrolment, signIn };
 }
 
 function keyBlobOf({ publicKey }: SshSignRequest): { readonly blob: Uint8Array } | Refusal {

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import pino from 'pino';
 import { parse, stringify } from 'smol-toml';
 import { decodeBase64 } from '#openssh/base64.ts';
+import type { CertificateType } from '#openssh/certificate.ts';
 import { encodePrivateKey, parseSoftwareKey } from '#openssh/private-key.ts';
 import { caLayout } from '#ca-lite/directory/layout.ts';
 import { openConfig, storePath } from '#ca-lite/directory/open-config.ts';
@@ -154,10 +155,11 @@ export class ClockCa implements AsyncDisposable {
     key: HostKey,
     name: string,
     principals: readonly string[] = [name],
+    type: CertificateType = 'host',
   ): Promise<Uint8Array | string> {
     const { tokenKey, store, authority, rootFingerprint } = this.context;
     const tokenId = `test-${process.hrtime.bigint()}`;
-    const grant = { provisioner: 'admin', type: 'host', keyId: name, principals, validBefore: '' } as const;
+    const grant = { provisioner: 'admin', type, keyId: name, principals, validBefore: '' } as const;
     const { now } = this;
     const claims = makeClaims(grant, { authority, rootFingerprint, now, lifetimeSeconds: 300, tokenId });
     const audit = { time: now, action: 'token-make', subject: {} };

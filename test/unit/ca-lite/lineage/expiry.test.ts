@@ -8,6 +8,8 @@ const policy = {
   requireDialBack: false,
   cloneGraceSeconds: 300,
   requireRekeyProof: false,
+  healByDialBack: false,
+  users: undefined,
 };
 const open = { ...policy, allowAfterExpiry: true };
 

@@ -48,6 +48,7 @@ const policy: OidcPolicy = {
   principals: [{ from: 'email-local-part' }],
   allowedPrincipals: [],
   lifetimeSeconds: undefined,
+  renewal: undefined,
   criticalOptions: [],
   extensions: [],
   client: {
