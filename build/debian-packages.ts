@@ -30,6 +30,7 @@ export const neededPrograms: readonly NeededProgram[] = [
   { program: 'debootstrap', debianPackage: 'debootstrap', neededFor: ['test'] },
   { program: 'softhsm2-util', debianPackage: 'softhsm2', neededFor: ['test'] },
   { program: 'xxd', debianPackage: 'xxd', neededFor: ['test'] },
+  { program: 'faketime', debianPackage: 'faketime', neededFor: ['test'] },
   { program: 'g++', debianPackage: 'g++', neededFor: ['test'] },
   { program: 'chromium', debianPackage: 'chromium', neededFor: ['test'] },
   { program: 'python3', debianPackage: 'python3', neededFor: ['test'] },

@@ -44,8 +44,8 @@ export interface Judgement {
 /** Below this, clocks agree: half of what the CA tolerates in a token (protocol/renewal.ts). */
 export const AGREEMENT_MS = 30_000;
 
-/** No clock that is right shows less: this program did not exist. 2026-11-01. */
-export const RELEASED_MS = 1_793_491_200_000;
+/** No clock that is right shows less: this program did not exist. 2026-01-01. */
+export const RELEASED_MS = 1_767_225_600_000;
 
 export function judgeTime(reading: Reading, anchor: Anchor | undefined, bounds: Bounds): Judgement {
   if (anchor !== undefined) return judgeByAnchor(reading, anchor);

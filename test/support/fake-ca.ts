@@ -27,7 +27,7 @@ import {
   type TokenRequest,
   proofMessage,
 } from '#protocol/host-challenge.ts';
-import { TIME_NAMESPACE, TIME_STATEMENT_TYPE, type TimeStatement } from '#protocol/signed-time.ts';
+import { TIME_NAMESPACE, TIME_STATEMENT_TYPE, type TimeReply, type TimeStatement } from '#protocol/signed-time.ts';
 import type { SshSignRequest } from '#protocol/step-api.ts';
 import { signStatement } from './statement-signer.ts';
 
@@ -49,6 +49,10 @@ export interface FakeCaBehaviour {
   busy?: { times: number; status: number; retryAfter?: string };
   /** Refuses `/host/challenge` with this code. */
   refuse?: { status: number; code: string; message: string };
+  /** Changes the signed time, or puts another in its place. */
+  alterTime?: (reply: TimeReply) => TimeReply;
+  /** Epoch seconds by its clock; default: the right time. */
+  time?: () => number;
   /** No user CA key, or the host CA key as user CA key. */
   userCa?: 'none' | 'same-as-host';
 }
@@ -75,10 +79,12 @@ export interface FakeCaOptions {
   /** Keep these from another one: a CA at another place with the same keys. */
   readonly address?: string;
   readonly port?: number;
+  /** When its X.509 certificates were made; the server's is valid for thirty days. Default: now. */
+  readonly madeAt?: Date;
 }
 
 export async function startFakeCa(options: FakeCaOptions = {}): Promise<FakeCa> {
-  const now = new Date();
+  const now = options.madeAt ?? new Date();
   const root = await createRoot('Test', await generateX509Key(), now);
   const intermediate = await createIntermediate('Test', root, await generateX509Key(), now);
   const names = options.serverNames ?? ['localhost', '127.0.0.1'];
@@ -197,11 +203,12 @@ class FakeCaState {
   }
 
   #time(query: URLSearchParams): unknown {
-    const now = Math.floor(Date.now() / 1000);
+    const now = this.behaviour.time?.() ?? Math.floor(Date.now() / 1000);
     const statement: TimeStatement = { type: TIME_STATEMENT_TYPE, nonce: query.get('nonce') ?? '', time: now };
     const bytes = Buffer.from(JSON.stringify(statement));
     const signature = signStatement(this.hostCa, bytes, TIME_NAMESPACE, BigInt(now));
-    return { payload: encodeBase64(bytes), signatures: [encodeBase64(signature)] };
+    const reply = { payload: encodeBase64(bytes), signatures: [encodeBase64(signature)] };
+    return this.behaviour.alterTime?.(reply) ?? reply;
   }
 
   #challenge(query: URLSearchParams): unknown {
