@@ -49,5 +49,6 @@ const explanations: Readonly<Record<Fault, Explanation>> = {
 
 export function statementError(what: string, fault: Fault, url: string): CaError {
   const { code, why, advice } = explanations[fault];
-  return new CaError(code, `${what} of ${url} was not taken over: ${why}`, { advice });
+  const concernsTime = fault === 'signer-not-valid-now';
+  return new CaError(code, `${what} of ${url} was not taken over: ${why}`, { advice, concernsTime });
 }

@@ -1,11 +1,16 @@
 /** `countersign host run`: the daemon, and its log: one line for each thing that happened, on standard output. */
 import { type DaemonEvent, requireSchedule, runDaemon } from '../host/renewal/daemon.ts';
-import { type KeyOutcome, type PassOutcome, runRenewalPass } from '../host/renewal/renewal-pass.ts';
+import { runHostPass } from '../host/host-pass.ts';
+import type { KeyOutcome, PassOutcome } from '../host/renewal/renewal-pass.ts';
 import type { Notice } from '#protocol/service-notice.ts';
 import { answerWatchdog, openServiceManager } from '../host/service-notice.ts';
+import { openClock } from '../clock/clock-record.ts';
+import type { Judgement } from '../clock/judgement.ts';
 import type { Failure } from '../failure.ts';
 import { requireAuthority } from '../state/authority.ts';
 import { formatUtc } from './certificate-text.ts';
+import { followedLines, needsLook } from './following-text.ts';
+import { describeJudgement } from './clock-text.ts';
 import type { RunOptions } from './host.ts';
 import { beginChange, placesOf } from './host-places.ts';
 import { catchInterrupts } from './interrupt.ts';
@@ -15,7 +20,7 @@ export async function runHostDaemon(options: RunOptions): Promise<void> {
   const places = placesOf(options);
   const log = options.json === true ? writeJson : writeText;
   requireSchedule(options.schedule);
-  await requireAuthority(places.stateDirectory);
+  const clock = await openClock(places.stateDirectory, await requireAuthority(places.stateDirectory));
   using interrupts = catchInterrupts();
   const { signal } = interrupts;
   const note = (message: string) => log({ level: 'info', event: 'note', message });
@@ -29,14 +34,26 @@ export async function runHostDaemon(options: RunOptions): Promise<void> {
     await using _change = await beginChange(places, progress);
     const onWait = (seconds: number) => note(`the CA is busy and asked to wait ${seconds} s`);
     const authority = await requireAuthority(places.stateDirectory);
-    return await runRenewalPass(places, authority, { force: false, impatient, signal, onWait });
+    return await runHostPass(places, authority, {
+      force: false,
+      clock,
+      impatient,
+      followNow: impatient,
+      signal,
+      onWait,
+    });
   };
+  let saidOfClock = 'system';
   const tell = (event: DaemonEvent) => {
+    if (event.event === 'passed' && event.outcome.clock.kind !== saidOfClock) {
+      saidOfClock = event.outcome.clock.kind;
+      log(lineOfClock(event.outcome.clock));
+    }
     for (const line of linesOf(event)) log(line);
     const notice = noticeOf(event);
     if (notice !== undefined) manager?.notify(notice);
   };
-  await runDaemon({ schedule: options.schedule, pass, tell, signal });
+  await runDaemon({ schedule: options.schedule, pass, clock, tell, signal });
 }
 
 /** Every wait of a pass has a bound, and together they are shorter: a pass that lasts longer hangs, and the watchdog is to see it. */
@@ -70,7 +87,7 @@ export function linesOf(event: DaemonEvent): LogLine[] {
     case 'woken':
       return [{ level: 'info', event: 'woken', message: event.reason }];
     case 'passed':
-      return linesOfPass(event.outcome);
+      return [...linesOfFollowing(event.outcome), ...event.outcome.keys.flatMap(linesOfKey)];
     case 'pass-failed':
       return [lineOfFailure(event.failure, event.wakeAt)];
     case 'stopped':
@@ -78,14 +95,22 @@ export function linesOf(event: DaemonEvent): LogLine[] {
   }
 }
 
-function linesOfPass({ keys, clockAheadSeconds }: PassOutcome): LogLine[] {
-  const clock = clockAheadSeconds === undefined ? [] : [lineOfClock(clockAheadSeconds)];
-  return [...clock, ...keys.flatMap(linesOfKey)];
+/** When what is thought of the clock changed. */
+function lineOfClock(judgement: Judgement): LogLine {
+  const { kind, aheadSeconds, doubt } = judgement;
+  const message = describeJudgement(judgement);
+  if (kind === 'system') return { level: 'info', event: 'clock-right', message };
+  return { level: 'warn', event: 'clock-off', message, seconds: aheadSeconds, doubt: doubt ?? null };
 }
 
-function lineOfClock(aheadSeconds: bigint): LogLine {
-  const message = `the clock of this machine is off by ${aheadSeconds} s: the CA's time was used`;
-  return { level: 'warn', event: 'clock-off', message, seconds: Number(aheadSeconds) };
+function linesOfFollowing({ following }: PassOutcome): LogLine[] {
+  if (following === undefined) return [];
+  const { failure, nextAt } = following;
+  const done = followedLines(following).map((line) => ({ level: 'info' as const, ...line }));
+  if (failure === undefined) return done;
+  const wakeAt = new Date(Number(nextAt) * 1000);
+  const level = needsLook(failure) ? 'error' : 'warn';
+  return [...done, { ...lineOfFailure(failure, wakeAt), level, event: 'not-followed' }];
 }
 
 function linesOfKey({

@@ -1,29 +1,42 @@
 /** `countersign host enroll`: what it does, and how it tells. */
-import { type EnrolOptions, type InstallOutcome, installCertificates, planEnrolment } from '../host/enrol-host.ts';
-import { openHost } from '../host/host-context.ts';
+import { openClock } from '../clock/clock-record.ts';
+import {
+  type EnrolOptions,
+  type EnrolmentPlan,
+  type InstallOutcome,
+  installCertificates,
+  planEnrolment,
+} from '../host/enrol-host.ts';
+import { followAuthority } from '../host/following/follow-authority.ts';
+import { removeUnusedKrl } from '../host/following/untold-krl.ts';
+import { type HostPlaces, openHost } from '../host/host-context.ts';
 import type { EnrolledKey } from '../host/install-site.ts';
-import { requireAuthority } from '../state/authority.ts';
+import { type Authority, requireAuthority } from '../state/authority.ts';
 import { describeCertificate, formatUtc } from './certificate-text.ts';
 import { formatPlan, planAsJson } from './enroll-text.ts';
 import type { EnrollOptions } from './host.ts';
 import { beginChange, placesOf } from './host-places.ts';
 import { catchInterrupts } from './interrupt.ts';
 import { obtainAll } from './obtain-all.ts';
-import { createProgress } from './progress.ts';
+import { type Progress, createProgress } from './progress.ts';
 
 /** @throws StateError, CaError, HostError */
 export async function runEnroll(options: EnrollOptions): Promise<void> {
   const places = placesOf(options);
   const progress = createProgress(process.stderr, { silent: options.json === true });
-  const authority = await requireAuthority(places.stateDirectory);
+  const pinned = await requireAuthority(places.stateDirectory);
   using interrupts = catchInterrupts();
   await using _change = await beginChange(places, progress);
   const { context, plan } = await progress.run('Looking at sshd and the host keys that it serves', async () => {
     const context = await openHost(places);
-    return { context, plan: await planEnrolment(context, authority, enrolOptionsOf(options)) };
+    return { context, plan: await planEnrolment(context, pinned, enrolOptionsOf(options)) };
   });
-  if (options.dryRun === true) return print(options, planAsJson(plan, authority), formatPlan(plan, authority));
-  if (options.json !== true) process.stderr.write(formatPlan(plan, authority));
+  if (options.dryRun === true) return print(options, planAsJson(plan, pinned), formatPlan(plan, pinned));
+  if (options.json !== true) process.stderr.write(formatPlan(plan, pinned));
+  await using stack = new AsyncDisposableStack();
+  stack.defer(async () => removeUnusedKrl(places.stateDirectory)); // of an enrolment that came to nothing
+  const followed = await follow(places, pinned, plan, progress, interrupts.signal);
+  const { authority } = followed;
   const { enrolled, remarks } = await obtainAll(context, authority, plan, progress, interrupts.signal);
   const outcome = await progress.run(
     'Installing the certificate, reloading sshd and looking at what it serves',
@@ -31,7 +44,27 @@ export async function runEnroll(options: EnrollOptions): Promise<void> {
       return installCertificates(context, authority, plan, enrolled, interrupts);
     },
   );
-  print(options, resultAsJson([...plan.remarks, ...remarks], enrolled, outcome), formatResult(enrolled, outcome));
+  print(
+    options,
+    resultAsJson([...plan.remarks, ...remarks, ...followed.remarks], enrolled, outcome),
+    formatResult(enrolled, outcome),
+  );
+}
+
+/** Which keys the CA has today and what it revoked, before its answers are judged: the first contact may be long ago. */
+async function follow(
+  places: HostPlaces,
+  pinned: Authority,
+  { site }: EnrolmentPlan,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<{ readonly authority: Authority; readonly remarks: readonly string[] }> {
+  const clock = await openClock(places.stateDirectory, pinned);
+  const options = { clock, urgent: true, krlPath: site.revokedKeys, signal };
+  const { authority, failure } = await followAuthority(places, pinned, options);
+  const remarks = failure === undefined ? [] : [`what the CA revoked is not known here yet: ${failure.message}`];
+  for (const remark of remarks) progress.note(remark);
+  return { authority, remarks };
 }
 
 function enrolOptionsOf(options: EnrollOptions): EnrolOptions {

@@ -1,22 +1,29 @@
 /** `countersign host renew`: one pass, and how it tells. */
-import { type KeyOutcome, type PassOutcome, runRenewalPass } from '../host/renewal/renewal-pass.ts';
+import { type HostPassOutcome, runHostPass } from '../host/host-pass.ts';
+import type { KeyOutcome } from '../host/renewal/renewal-pass.ts';
+import { openClock } from '../clock/clock-record.ts';
 import { requireAuthority } from '../state/authority.ts';
 import { describeCertificate, formatUtc } from './certificate-text.ts';
+import { describeJudgement, judgementAsJson } from './clock-text.ts';
+import { followedLines, followingAsJson, needsLook } from './following-text.ts';
 import type { RenewOptions } from './host.ts';
 import { beginChange, placesOf } from './host-places.ts';
 import { catchInterrupts } from './interrupt.ts';
 import { createProgress } from './progress.ts';
 
-/** @throws StateError, HostError, CaError: the first failure, after all keys had their turn */
+/** @throws StateError, HostError, CaError: the first failure, after everything had its turn */
 export async function runRenew(options: RenewOptions): Promise<void> {
   const places = placesOf(options);
   const progress = createProgress(process.stderr, { silent: options.json === true });
   const authority = await requireAuthority(places.stateDirectory);
+  const clock = await openClock(places.stateDirectory, authority);
   using interrupts = catchInterrupts();
   await using _change = await beginChange(places, progress);
   const outcome = await progress.run('Looking at the certificates of this host', async () =>
-    runRenewalPass(places, authority, {
+    runHostPass(places, authority, {
       force: options.force === true,
+      followNow: true,
+      clock,
       signal: interrupts.signal,
       onWait: (seconds) => progress.note(`the CA is busy and asked to wait ${seconds} s`),
     }),
@@ -24,16 +31,19 @@ export async function runRenew(options: RenewOptions): Promise<void> {
   process.stdout.write(
     options.json === true ? `${JSON.stringify(passAsJson(outcome), null, 2)}\n` : formatPass(outcome),
   );
-  const [failure, ...others] = outcome.keys.flatMap((key) => key.failure ?? []);
+  const ofKeys = outcome.keys.flatMap((key) => key.failure ?? []);
+  const unfollowed = outcome.following.failure;
+  const isGrave = unfollowed !== undefined && needsLook(unfollowed);
+  const [failure, ...others] = isGrave ? [...ofKeys, unfollowed] : ofKeys;
   for (const { message } of others) if (message !== failure?.message) progress.note(message);
+  if (unfollowed !== undefined && !isGrave && unfollowed.message !== failure?.message) {
+    progress.note(`which keys to trust and what is revoked stays as it was: ${unfollowed.message}`);
+  }
   if (failure !== undefined) throw failure;
 }
 
-export function passAsJson({ keys, clockAheadSeconds }: PassOutcome): unknown {
-  return {
-    keys: keys.map(keyAsJson),
-    clockAheadSeconds: clockAheadSeconds === undefined ? null : Number(clockAheadSeconds),
-  };
+export function passAsJson({ keys, clock, following }: HostPassOutcome): unknown {
+  return { keys: keys.map(keyAsJson), clock: judgementAsJson(clock), following: followingAsJson(following) };
 }
 
 function keyAsJson({ path, fingerprint, certificate, failure, waitingAfter, nextAt, ...rest }: KeyOutcome): unknown {
@@ -49,12 +59,10 @@ function keyAsJson({ path, fingerprint, certificate, failure, waitingAfter, next
   };
 }
 
-export function formatPass({ keys, clockAheadSeconds }: PassOutcome): string {
-  const clock =
-    clockAheadSeconds === undefined
-      ? []
-      : [`The clock of this machine is off by ${clockAheadSeconds} s: the CA's time was used.`];
-  return [...keys.flatMap(formatKey), ...clock].map((line) => `${line}\n`).join('');
+export function formatPass({ keys, clock, following }: HostPassOutcome): string {
+  const followed = followedLines(following).map(({ message }) => `Followed the CA: ${message}.`);
+  const remark = clock.kind === 'system' ? [] : [`Note: ${describeJudgement(clock)}.`];
+  return [...followed, ...keys.flatMap(formatKey), ...remark].map((line) => `${line}\n`).join('');
 }
 
 const deeds = {

@@ -6,7 +6,8 @@
  * needs no `HostKey` beside it: sshd finds the key by the public key inside the certificate, whether the key is configured or default.
  * A certificate file that is missing or damaged costs a line in sshd's log and the certificate, never the start of sshd.
  *
- * `TrustedUserCAKeys` holds one file, and the first that sshd reads wins: it is written only where nobody set it before.
+ * `TrustedUserCAKeys` and `RevokedKeys` hold one file each, and the first that sshd reads wins: they are written only where nobody set
+ * them before. The file that `RevokedKeys` names is no part of the plan: it has to be there at every moment, before and after (following/).
  */
 import { hash } from 'node:crypto';
 import { basename, dirname, join } from 'node:path';
@@ -38,6 +39,8 @@ export interface InstallFacts {
   readonly sshd: RecordedSshd;
   /** Trusted for logins; empty: change nothing about logins. */
   readonly userCaKeys: readonly PublicKey[];
+  /** A KRL that is in place; null: sshd is told of none. */
+  readonly revokedKeys: string | null;
   readonly certificates: readonly NewCertificate[];
   /** From an earlier enrolment. */
   readonly record: HostRecord | undefined;
@@ -76,6 +79,7 @@ export function planInstall(facts: InstallFacts): InstallPlan {
   const directives = [
     ...keys.filter(({ certificate }) => !facts.foreignCertificates.includes(certificate)).map(certificateLine),
     ...(userTrust === null ? [] : [`TrustedUserCAKeys ${configArgument(userTrust)}`]),
+    ...(facts.revokedKeys === null ? [] : [`RevokedKeys ${configArgument(facts.revokedKeys)}`]),
   ];
   const wanted = [
     ...facts.certificates.map(certificateFile),
@@ -94,6 +98,7 @@ export function planInstall(facts: InstallFacts): InstallPlan {
     dropIn: dropInPlace(facts),
     keys,
     userTrust,
+    revokedKeys: facts.revokedKeys,
     files: mergeFiles(facts, wanted, unwanted),
     directories: [...new Set([...(facts.record?.directories ?? []), ...facts.missingDirectories])],
   };

@@ -5,6 +5,8 @@ import { equalBytes } from '#openssh/wire.ts';
 import type { Authority } from '../state/authority.ts';
 import { readCertificateFile } from './certificate-file.ts';
 import { missingDirectories } from './file-transaction.ts';
+import { readFollowing } from './following/following-record.ts';
+import { krlPathFor, readKrl } from './following/krl-files.ts';
 import { type HostContext, readConfigText, readExisting, resolveTarget } from './host-context.ts';
 import { HostError } from './host-error.ts';
 import { type HostKey, certificatePathOf } from './host-key.ts';
@@ -29,6 +31,8 @@ export interface InstallSite {
   readonly certificatePaths: ReadonlyMap<string, string>;
   /** Whether sshd shall take user certificates of this CA. */
   readonly trustUsers: boolean;
+  /** Where the KRL of this CA lies, or would, for sshd to be told of it; null where it has another one or takes no user certificates. */
+  readonly revokedKeys: string | null;
   /** Every path that may be written, besides our own record. */
   readonly targets: readonly string[];
   readonly remarks: readonly string[];
@@ -47,6 +51,7 @@ export async function findInstallSite(
   const foreignCertificates = await findForeignCertificates(context, record, sshdConfig.text);
   const certificatePaths = await findCertificatePaths(keys, foreignCertificates, record, options.replace);
   const trust = decideUserTrust(context, authority, record, options.trustUsers);
+  const revocation = trust.wanted ? decideRevocation(context, record) : { path: null, remarks: [] };
   const dropIn = record?.dropIn.path ?? (dropInDirectory === undefined ? sshdConfig.path : dropInPath(dropInDirectory));
   const own = [...certificatePaths.values(), dropIn];
   return {
@@ -56,8 +61,9 @@ export async function findInstallSite(
     foreignCertificates,
     certificatePaths,
     trustUsers: trust.wanted,
+    revokedKeys: revocation.path,
     targets: trust.wanted ? [...own, userTrustPath(sshdConfig.path)] : own,
-    remarks: [...trust.remarks, ...remarkOnBlock(dropInDirectory, sshdConfig.path)],
+    remarks: [...trust.remarks, ...revocation.remarks, ...remarkOnBlock(dropInDirectory, sshdConfig.path)],
   };
 }
 
@@ -79,6 +85,7 @@ export async function planFor(
     authorityUrl: authority.url,
     sshd: context.recorded,
     userCaKeys: site.trustUsers ? authority.userCaKeys : [],
+    revokedKeys: await readyKrl(context, site),
     certificates: enrolled.map(({ key, certificate }) => ({
       key: {
         path: key.path,
@@ -179,11 +186,29 @@ function decideUserTrust(
   return { wanted: false, remarks: [remark] };
 }
 
+function decideRevocation(
+  { settings, sshd }: HostContext,
+  record: HostRecord | undefined,
+): { readonly path: string | null; readonly remarks: readonly string[] } {
+  const current = settings.revokedKeys;
+  if (current === undefined || current === (record?.revokedKeys ?? null)) {
+    return { path: krlPathFor(sshd.configPath), remarks: [] };
+  }
+  const remark = `RevokedKeys is set to ${current} already and stays: what this CA revokes is not refused by sshd unless its KRL is put there`;
+  return { path: null, remarks: [remark] };
+}
+
 function remarkOnBlock(dropInDirectory: string | undefined, configPath: string): string[] {
   if (dropInDirectory !== undefined) return [];
   return [
     `${configPath} has no Include of a directory in front of its Match blocks: a marked block is put at its top instead of a drop-in`,
   ];
+}
+
+/** sshd refuses every key when the KRL that it is told of is not there. */
+async function readyKrl({ stateDirectory }: HostContext, { revokedKeys }: InstallSite): Promise<string | null> {
+  if (revokedKeys === null) return null;
+  return (await readKrl(revokedKeys, await readFollowing(stateDirectory))) === undefined ? null : revokedKeys;
 }
 
 async function readAllExisting(paths: readonly string[]): Promise<Map<string, ExistingFile>> {

@@ -3,6 +3,7 @@ import { hash } from 'node:crypto';
 import { rm, rmdir } from 'node:fs/promises';
 import { systemErrorCode } from '../failure.ts';
 import { type FileChange, applyChanges } from './file-transaction.ts';
+import { removeUntoldKrl } from './following/untold-krl.ts';
 import { type HostContext, type HostPlaces, openHost, readExisting } from './host-context.ts';
 import { HostError } from './host-error.ts';
 import { type HostRecord, hostDirectory, hostRecordPath, readHostRecord } from './host-record.ts';
@@ -27,20 +28,31 @@ export interface RemovalOptions extends Pick<ActivateOptions, 'onStep' | 'onActi
 export async function removeFromHost(places: HostPlaces, options: RemovalOptions): Promise<RemovalOutcome | undefined> {
   const record = await readHostRecord(places.stateDirectory);
   if (record === undefined) {
+    await removeUntoldKrl(places.stateDirectory);
     await forget(places.stateDirectory);
     return undefined;
   }
   const changes = await planRemoval(places.stateDirectory, record, options.force);
-  const remarks = await perform(places, changes, options);
+  const { remarks, isSshdTold } = await perform(places, changes, options);
   for (const directory of record.directories.toReversed()) await removeIfEmpty(directory);
+  const krl = isSshdTold ? await removeUntoldKrl(places.stateDirectory) : (record.revokedKeys ?? undefined);
   await forget(places.stateDirectory);
+  const own = hostRecordPath(places.stateDirectory);
   return {
-    paths: changes.map(({ path }) => path).filter((path) => path !== hostRecordPath(places.stateDirectory)),
-    remarks,
+    paths: [...changes.map(({ path }) => path).filter((path) => path !== own), ...(isSshdTold ? asList(krl) : [])],
+    remarks: [...remarks, ...(isSshdTold ? [] : asList(krl).map(stays))],
   };
 }
 
-/** Issued certificates too: nothing of the enrolment stays on the host. */
+function asList<T>(value: T | undefined): T[] {
+  return value === undefined ? [] : [value];
+}
+
+function stays(path: string): string {
+  return `${path} stays: an sshd that still runs may refuse every key without it. Delete it once sshd was started anew`;
+}
+
+/** Issued certificates too: nothing of the enrolment stays in the state directory. */
 async function forget(stateDirectory: string): Promise<void> {
   await rm(hostDirectory(stateDirectory), { recursive: true, force: true });
 }
@@ -69,8 +81,18 @@ async function blockRemoval({ dropIn }: HostRecord): Promise<FileChange[]> {
   return [{ path: dropIn.path, content, mode: present.mode }];
 }
 
+interface Performed {
+  readonly remarks: string[];
+  /** No sshd that runs has what it read before. */
+  readonly isSshdTold: boolean;
+}
+
 /** With sshd as judge; without it when it is gone or its configuration is beyond reading: then removal is what may repair it. */
-async function perform(places: HostPlaces, changes: readonly FileChange[], options: RemovalOptions): Promise<string[]> {
+async function perform(
+  places: HostPlaces,
+  changes: readonly FileChange[],
+  options: RemovalOptions,
+): Promise<Performed> {
   const context = await openOrExplain(places);
   if (typeof context === 'string') {
     const { stateDirectory } = places;
@@ -79,11 +101,14 @@ async function perform(places: HostPlaces, changes: readonly FileChange[], optio
       ...stepOption(options),
     });
     await transaction.commit();
-    return [`sshd was not asked and not reloaded: ${context}`];
+    return { remarks: [`sshd was not asked and not reloaded: ${context}`], isSshdTold: false };
   }
   const method = await findMethod(context);
   await activate(context, changes, { ...options, certificates: [], method });
-  return method === undefined ? ['sshd does not run, so it was not reloaded'] : [];
+  return {
+    remarks: method === undefined ? ['sshd does not run, so it was not reloaded'] : [],
+    isSshdTold: true,
+  };
 }
 
 function stepOption({ onStep }: RemovalOptions): Pick<RemovalOptions, 'onStep'> {

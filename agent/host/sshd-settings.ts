@@ -20,6 +20,7 @@ export interface SshdSettings {
   /** Path of a socket, or the word `SSH_AUTH_SOCK`. */
   readonly hostKeyAgent: string | undefined;
   readonly trustedUserCaKeys: string | undefined;
+  readonly revokedKeys: string | undefined;
   readonly pidFile: string | undefined;
 }
 
@@ -36,6 +37,7 @@ export function parseSshdSettings(text: string): SshdSettings {
     hostKeyAlgorithms: (one('hostkeyalgorithms') ?? '').split(',').filter((name) => name !== ''),
     hostKeyAgent: one('hostkeyagent'),
     trustedUserCaKeys: one('trustedusercakeys'),
+    revokedKeys: one('revokedkeys'),
     pidFile: one('pidfile'),
   };
 }

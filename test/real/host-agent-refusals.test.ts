@@ -140,7 +140,7 @@ describe('a CA that', () => {
     await using busy = await startHost();
     busy.ca.behaviour.busy = { times: 2, status: 429, retryAfter: '0' };
     expect((await busy.enroll()).status).toBe(0);
-    expect(busy.ca.requests.filter((request) => request === 'GET /host/challenge')).toHaveLength(3);
+    expect(busy.ca.requests.filter((request) => request === 'GET /ssh/trust')).toHaveLength(3);
   });
 });
 

@@ -37,6 +37,8 @@ export interface HostInventory {
 export interface RenewalHostOptions {
   readonly keys?: readonly HostKeyKind[];
   readonly settings?: CaSettings;
+  /** More options for `countersign-ca init`. */
+  readonly initOptions?: readonly string[];
   /** An ssh-agent holds the private keys. */
   readonly hostKeyAgent?: boolean;
 }
@@ -47,7 +49,8 @@ export async function startRenewalHost(options: RenewalHostOptions = {}): Promis
   const { keys = ['ed25519'], settings = {}, hostKeyAgent = false } = options;
   await using stack = new AsyncDisposableStack();
   const lab = stack.use(await openLab('loopback'));
-  const initOptions = ['--allow-name', '**.lab.example', '--allow-address', lab.network];
+  const allowed = ['--allow-name', '**.lab.example', '--allow-address', lab.network];
+  const initOptions = [...allowed, ...(options.initOptions ?? [])];
   const made = await makeCa({ within: lab.directory, settings: [lab.caSettings, settings], initOptions, quick: true });
   const ca = stack.use(await made.serve());
   const { addresses } = await lab.addMachine('web1');

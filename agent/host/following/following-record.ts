@@ -14,11 +14,11 @@ export const FollowingRecord = Type.Object({
   version: Type.Literal(1),
   /** When the CA was last asked and answered, epoch seconds; 0: never. */
   askedAt: Type.Integer({ minimum: 0 }),
+  /** When to ask again, epoch seconds. */
+  nextAt: Type.Integer({ minimum: 0 }),
   /** Attempts that failed in a row. */
   failures: Type.Integer({ minimum: 0 }),
-  /** When the last of them was. */
-  failedAt: Type.Integer({ minimum: 0 }),
-  /** Why: the stable code. */
+  /** Why the last of them failed: the stable code. */
   failure: TextOrNull,
   /** Of the KRL that was taken last. */
   krl: Type.Union([
@@ -42,8 +42,8 @@ export type FollowingRecord = Static<typeof FollowingRecord>;
 export const nothingFollowed: FollowingRecord = {
   version: 1,
   askedAt: 0,
+  nextAt: 0,
   failures: 0,
-  failedAt: 0,
   failure: null,
   krl: null,
   krlPath: null,

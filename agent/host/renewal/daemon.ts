@@ -5,6 +5,7 @@
  */
 import { createTask, validate } from 'node-cron';
 import { type Failure, isFailure } from '../../failure.ts';
+import type { Clock } from '../../clock/clock.ts';
 import { Alarm } from '../../schedule/alarm.ts';
 import { watchForWakes } from '../../schedule/wake-watch.ts';
 import { RenewalError } from './renewal-error.ts';
@@ -18,6 +19,8 @@ export interface DaemonOptions {
   readonly schedule: string;
   /** One pass, with the lock held. `impatient`: something changed, so that an unreachable CA may be reached now. */
   readonly pass: (impatient: boolean) => Promise<PassOutcome>;
+  /** By which moments are waited for. */
+  readonly clock: Clock;
   readonly tell: (event: DaemonEvent) => void | Promise<void>;
   /** Ends the daemon, and the pass that runs, in order. */
   readonly signal: AbortSignal;
@@ -59,21 +62,21 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 const silent = { info: () => {}, warn: () => {}, error: () => {}, debug: () => {} };
 
 async function passUntil(options: DaemonOptions, alarm: Alarm, state: { failed: boolean }): Promise<void> {
-  const { signal, tell } = options;
+  const { clock, signal, tell } = options;
   let failures = 0;
   let impatient = true;
   while (!signal.aborted) {
     const result = await tryPass(options, impatient);
     if (signal.aborted) return;
     failures = isFailure(result) ? failures + 1 : 0;
-    state.failed = isFailure(result) || result.keys.some((key) => (key.failure ?? key.waitingAfter) !== undefined);
-    const wakeAt = new Date(isFailure(result) ? afterFailure(result, failures) : whenDue(result));
+    state.failed = isFailure(result) || hasFailed(result);
+    const wakeAt = new Date(isFailure(result) ? afterFailure(result, failures, clock) : whenDue(result));
     await tell(
       isFailure(result)
         ? { event: 'pass-failed', failure: result, wakeAt }
         : { event: 'passed', outcome: result, wakeAt },
     );
-    const reason = await alarm.wait(wakeAt.getTime() - Date.now(), signal);
+    const reason = await alarm.wait(wakeAt.getTime() - clock.nowMs(), signal);
     impatient = reason !== 'due' && reason !== 'schedule';
     if (!signal.aborted && impatient) await tell({ event: 'woken', reason });
   }
@@ -89,11 +92,16 @@ async function tryPass({ pass }: DaemonOptions, impatient: boolean): Promise<Pas
 }
 
 /** Epoch milliseconds. */
-function afterFailure(failure: Failure, failures: number): number {
-  return Date.now() + judgeSetback(failure, failures, Math.random()).pauseSeconds * 1000;
+function afterFailure(failure: Failure, failures: number, clock: Clock): number {
+  return clock.nowMs() + judgeSetback(failure, failures, Math.random()).pauseSeconds * 1000;
+}
+
+function hasFailed({ keys, following }: PassOutcome): boolean {
+  return following?.failure !== undefined || keys.some((key) => (key.failure ?? key.waitingAfter) !== undefined);
 }
 
 /** Epoch milliseconds of the first moment when there is something to do. */
-function whenDue({ keys }: PassOutcome): number {
-  return Math.min(...keys.map(({ nextAt }) => Number(nextAt) * 1000));
+function whenDue({ keys, following }: PassOutcome): number {
+  const moments = [...keys, ...(following === undefined ? [] : [following])];
+  return Math.min(...moments.map(({ nextAt }) => Number(nextAt) * 1000));
 }

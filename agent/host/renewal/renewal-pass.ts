@@ -5,11 +5,15 @@
  * not stop the others. Does I/O; `agenda.ts` and `setback.ts` decide.
  */
 import type { Certificate } from '#openssh/certificate.ts';
-import { type CaClient, openCaClient } from '../../ca/ca-client.ts';
+import { type CaClient, openCaClient, trusted } from '../../ca/ca-client.ts';
+import type { Clock } from '../../clock/clock.ts';
+import { rememberClock } from '../../clock/clock-record.ts';
+import type { Judgement } from '../../clock/judgement.ts';
 import { type Failure, isFailure } from '../../failure.ts';
 import type { Authority } from '../../state/authority.ts';
 import { CaError } from '../../ca/ca-error.ts';
-import { epochSeconds, installCertificates } from '../enrol-host.ts';
+import { installCertificates } from '../enrol-host.ts';
+import type { FollowOutcome } from '../following/follow-authority.ts';
 import { type Standing, claimsOf, readStanding } from '../following/standing.ts';
 import { type HostContext, type HostPlaces, openHost } from '../host-context.ts';
 import { HostError } from '../host-error.ts';
@@ -18,7 +22,7 @@ import { type HostRecord, readHostRecord } from '../host-record.ts';
 import { findInstallSite } from '../install-site.ts';
 import { storeIssued } from '../issued-store.ts';
 import { findReloadMethod } from '../reload.ts';
-import { type Agenda, planWork } from './agenda.ts';
+import { type Agenda, isPaused, planWork } from './agenda.ts';
 import { CaConversation } from './ca-conversation.ts';
 import { type KeyMemory, nothingYet, readRenewalRecord, writeRenewalRecord } from './renewal-record.ts';
 import { RenewalError } from './renewal-error.ts';
@@ -28,6 +32,8 @@ import { type SeenKey, seeKey } from './sighting.ts';
 export interface PassOptions {
   /** Renew whatever the age, and whatever pause a failure asked for. */
   readonly force: boolean;
+  /** What everything is judged by; remembered when the CA told the time. */
+  readonly clock: Clock;
   /** Do not wait for the end of a pause that began because the CA was not reached. */
   readonly impatient?: boolean;
   readonly signal?: AbortSignal;
@@ -58,8 +64,10 @@ export interface PassOutcome {
   readonly keys: readonly KeyOutcome[];
   /** The newest number of the KRL that the CA told of, decimal; undefined when nothing was reported. */
   readonly krlNumber?: string | undefined;
-  /** By how many seconds the CA's clock is ahead, where ours was too wrong for it. */
-  readonly clockAheadSeconds: bigint | undefined;
+  /** Of the look at the CA's keys and revocations, where there was one (`runHostPass`). */
+  readonly following?: FollowOutcome;
+  /** Which time was believed. */
+  readonly clock: Judgement;
 }
 
 /** One key on its way through the pass. */
@@ -88,30 +96,57 @@ export async function runRenewalPass(
   const memories = await readRenewalRecord(stateDirectory);
   const seen: SeenKey[] = [];
   for (const key of record.keys) seen.push(await seeKey(stateDirectory, key, memories));
-  const now = epochSeconds();
+  const { clock } = options;
+  await using client = openCaClient({ ...trusted(authority, clock), ...waiting(options) });
+  const untimely = await settleClock(client, seen, options);
   const standing = await readStanding(stateDirectory, authority, record);
   const claims = claimsOf(standing);
-  const works = seen.flatMap((one) => workOf(one, claims, now, options));
+  const works = seen.flatMap((one) => workOf(one, claims, options));
+  if (untimely !== undefined) for (const work of works) noteFailure(work, untimely, clock);
   const busy = works.filter(({ agenda }) => agenda.renew || agenda.install || agenda.report);
-  let clockAheadSeconds: bigint | undefined;
-  if (busy.length > 0) {
-    await using client = openCaClient({ url: authority.url, root: authority.rootCertificate, ...waiting(options) });
-    clockAheadSeconds = await workThrough({ places, authority, record, standing, options, client }, busy);
+  if (busy.length > 0) await workThrough({ places, authority, record, standing, options, client }, busy);
+  if (busy.length > 0 || untimely !== undefined) {
     await writeRenewalRecord(stateDirectory, new Map(works.map(({ seen, memory }) => [seen.key.fingerprint, memory])));
   }
   const krlNumber = works.find((work) => work.krlNumber !== undefined)?.krlNumber;
-  return { keys: seen.map((one) => outcomeOf(one, works, claims)), krlNumber, clockAheadSeconds };
+  await rememberClock(stateDirectory, clock);
+  return { keys: seen.map((one) => outcomeOf(one, works, claims, clock)), krlNumber, clock: clock.judge() };
+}
+
+/** A doubtful clock is settled before anything is judged by it. @returns why that failed */
+async function settleClock(
+  client: CaClient,
+  seen: readonly SeenKey[],
+  options: PassOptions,
+): Promise<Failure | undefined> {
+  const { clock } = client;
+  if (clock.judge().kind !== 'doubtful') return undefined;
+  if (!options.force && seen.every((one) => isPaused(memoryOf(one, options), clock.now()))) return undefined;
+  try {
+    await client.askTime();
+    return undefined;
+  } catch (error) {
+    if (!isFailure(error) || error.code === 'interrupted') throw error;
+    return error;
+  }
 }
 
 function waiting({ signal, onWait }: PassOptions) {
   return { ...(signal === undefined ? {} : { signal }), ...(onWait === undefined ? {} : { onWait }) };
 }
 
-function workOf(seen: SeenKey, claims: string, now: bigint, { force, impatient = false }: PassOptions): Work[] {
+function memoryOf({ memory }: SeenKey, { impatient = false }: PassOptions): KeyMemory {
+  return impatient && isTransportCode(memory.refusal) ? { ...memory, pausedUntil: 0 } : memory;
+}
+
+function workOf(seen: SeenKey, claims: string, options: PassOptions): Work[] {
   const { current, isInstalled } = seen;
   if (current === undefined) return [];
-  const memory = impatient && isTransportCode(seen.memory.refusal) ? { ...seen.memory, pausedUntil: 0 } : seen.memory;
-  const agenda = planWork({ current, isInstalled, memory, claims }, now, force);
+  const memory = memoryOf(seen, options);
+  const { clock, force } = options;
+  const planned = planWork({ current, isInstalled, memory, claims }, clock.now(), force);
+  // By a clock that is not believed, what is here can be installed, and nothing else decided.
+  const agenda = clock.judge().kind === 'doubtful' ? { ...planned, renew: false, report: false } : planned;
   const install = agenda.install;
   const start = {
     did: 'nothing',
@@ -132,34 +167,32 @@ interface Pass {
   readonly client: CaClient;
 }
 
-/** @returns the CA's lead over our clock, where it mattered */
-async function workThrough(pass: Pass, works: readonly Work[]): Promise<bigint | undefined> {
+async function workThrough(pass: Pass, works: readonly Work[]): Promise<void> {
   const context = await openHost(pass.places);
   const { keys } = await readHostKeys(context.settings);
   const keyOf = ({ seen }: Work) => keys.find(({ fingerprint }) => fingerprint === seen.key.fingerprint);
-  const conversation = new CaConversation(pass.client, pass.authority, epochSeconds);
-  for (const work of works) await attempt([work], async () => obtain(pass, conversation, work, keyOf(work)));
+  const conversation = new CaConversation(pass.client, pass.authority);
+  for (const work of works) await attempt(pass, [work], async () => obtain(pass, conversation, work, keyOf(work)));
   for (const group of groupsToInstall(works)) {
-    await attempt(group, async () => install(pass, context, group, keyOf));
+    await attempt(pass, group, async () => install(pass, context, group, keyOf));
   }
-  for (const work of works) await attempt([work], async () => report(pass, conversation, work, keyOf(work)));
-  return conversation.aheadSeconds;
+  for (const work of works) await attempt(pass, [work], async () => report(pass, conversation, work, keyOf(work)));
 }
 
 /** A failure is noted for these keys, with a pause; a defect and an abort go on up. */
-async function attempt(works: readonly Work[], step: () => Promise<void>): Promise<void> {
+async function attempt({ client }: Pass, works: readonly Work[], step: () => Promise<void>): Promise<void> {
   try {
     await step();
   } catch (error) {
     if (!isFailure(error) || error.code === 'interrupted') throw error;
-    for (const work of works) noteFailure(work, error);
+    for (const work of works) noteFailure(work, error, client.clock);
   }
 }
 
-function noteFailure(work: Work, failure: Failure): void {
+function noteFailure(work: Work, failure: Failure, clock: Clock): void {
   const failures = work.memory.failures + 1;
   const { pauseSeconds, needsPerson } = judgeSetback(failure, failures, Math.random());
-  const pausedUntil = Number(epochSeconds()) + pauseSeconds;
+  const pausedUntil = Number(clock.now()) + pauseSeconds;
   const refusal = (failure instanceof CaError ? failure.refusal?.code : undefined) ?? failure.code;
   work.memory = { ...work.memory, failures, pausedUntil, refusal };
   work.failure ??= failure;
@@ -223,7 +256,7 @@ async function install(
 
 /** Only what is installed is reported; at once when that is new. */
 async function report(
-  { standing, options }: Pass,
+  { standing, options, client }: Pass,
   conversation: CaConversation,
   work: Work,
   key: HostKey | undefined,
@@ -235,7 +268,8 @@ async function report(
   const { renewNow, krlNumber } = await conversation.report(holding, standing);
   work.reported = true;
   work.krlNumber = krlNumber;
-  const reported = { serial: String(work.current.serial), at: Number(epochSeconds()), claims: claimsOf(standing) };
+  const at = Number(client.clock.now());
+  const reported = { serial: String(work.current.serial), at, claims: claimsOf(standing) };
   work.memory = { ...nothingYet, reported, renewNow };
 }
 
@@ -250,12 +284,12 @@ function required(key: HostKey | undefined, { seen }: Work): HostKey {
   );
 }
 
-function outcomeOf(seen: SeenKey, works: readonly Work[], claims: string): KeyOutcome {
+function outcomeOf(seen: SeenKey, works: readonly Work[], claims: string, clock: Clock): KeyOutcome {
   const { path, fingerprint } = seen.key;
   const work = works.find((one) => one.seen === seen);
-  if (work === undefined) return { ...nothingFound(seen), path, fingerprint };
+  if (work === undefined) return { ...nothingFound(seen, clock), path, fingerprint };
   const { current, did, reported, failure, needsPerson, memory } = work;
-  const { nextAt } = planWork({ current, isInstalled: !work.install, memory, claims }, epochSeconds(), false);
+  const nextAt = nextLook({ current, isInstalled: !work.install, memory, claims }, clock);
   const changedNames = did === 'renewed' ? changed(seen.current, current) : [];
   const isWaiting = did === 'nothing' && failure === undefined && memory.refusal !== null;
   const waitingAfter = isWaiting ? (memory.refusal ?? undefined) : undefined;
@@ -273,11 +307,18 @@ function outcomeOf(seen: SeenKey, works: readonly Work[], claims: string): KeyOu
   };
 }
 
-function nothingFound({ key }: SeenKey): Omit<KeyOutcome, 'path' | 'fingerprint'> {
+/** By a clock that is not believed, nothing is known to be due: it is settled after the pause. */
+function nextLook(sighting: Parameters<typeof planWork>[0], clock: Clock): bigint {
+  if (clock.judge().kind !== 'doubtful') return planWork(sighting, clock.now(), false).nextAt;
+  const { pausedUntil } = sighting.memory;
+  return isPaused(sighting.memory, clock.now()) ? BigInt(pausedUntil) : clock.now() + 1n;
+}
+
+function nothingFound({ key }: SeenKey, clock: Clock): Omit<KeyOutcome, 'path' | 'fingerprint'> {
   const failure = new RenewalError('not-enrolled', `the certificate for ${key.path} is missing or damaged`, {
     advice: 'Enrol the key again: countersign host enroll',
   });
-  const nextAt = epochSeconds() + 3600n;
+  const nextAt = clock.now() + 3600n;
   return {
     certificate: undefined,
     waitingAfter: undefined,

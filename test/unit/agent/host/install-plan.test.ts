@@ -21,6 +21,7 @@ function facts(difference: Partial<InstallFacts> = {}): InstallFacts {
     authorityUrl: 'https://ca.example.internal:8443',
     sshd: { configPath: `${etc}/sshd_config`, sshd: null, sshdConfig: null, reload: null },
     userCaKeys: [sampleCaKey],
+    revokedKeys: null,
     certificates: [certified(ed25519)],
     record: undefined,
     hostKeys: [ed25519.path, rsa.path],

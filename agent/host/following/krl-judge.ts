@@ -1,0 +1,63 @@
+/**
+ * Has OpenSSH itself read a KRL before sshd gets it: an sshd that is older than a feature of the format would refuse every key. Asked
+ * about a key that was made a moment ago, so nobody can have revoked it. Does I/O.
+ */
+import { execFile } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
+import { constants } from 'node:fs';
+import { access, rm } from 'node:fs/promises';
+import { delimiter, isAbsolute, join } from 'node:path';
+import { formatPublicKeyLine, publicKeyFromObject } from '#openssh/public-key.ts';
+import { writeFlushed } from '../../state/durable-file.ts';
+import { hostDirectory } from '../host-record.ts';
+
+const TIMEOUT_MS = 60_000;
+const usualDirectories = ['/usr/bin', '/usr/local/bin', '/bin', '/run/current-system/sw/bin', '/opt/homebrew/bin'];
+
+export type OpensshVerdict = 'accepted' | 'refused' | 'not-asked';
+
+/** `not-asked` where there is no ssh-keygen. @throws system errors */
+export async function askOpenssh(stateDirectory: string, krl: Uint8Array): Promise<OpensshVerdict> {
+  const program = await findKeygen();
+  if (program === undefined) return 'not-asked';
+  const [krlPath, keyPath] = [candidate(stateDirectory, 'krl'), candidate(stateDirectory, 'key.pub')];
+  try {
+    await rewrite(krlPath, krl);
+    await rewrite(keyPath, `${formatPublicKeyLine(freshKey())}\n`);
+    return (await succeeds(program, ['-Q', '-f', krlPath, keyPath])) ? 'accepted' : 'refused';
+  } finally {
+    await Promise.all([krlPath, keyPath].map(async (path) => rm(path, { force: true })));
+  }
+}
+
+function candidate(stateDirectory: string, name: string): string {
+  return join(hostDirectory(stateDirectory), `candidate-${name}`);
+}
+
+async function rewrite(path: string, content: Uint8Array | string): Promise<void> {
+  await rm(path, { force: true }); // of a run that was killed
+  await writeFlushed(path, content, 0o600);
+}
+
+function freshKey() {
+  return publicKeyFromObject(generateKeyPairSync('ed25519').publicKey);
+}
+
+async function findKeygen(): Promise<string | undefined> {
+  const fromPath = (process.env.PATH ?? '').split(delimiter).filter(isAbsolute);
+  for (const directory of [...usualDirectories, ...fromPath]) {
+    const program = join(directory, 'ssh-keygen');
+    const found = await access(program, constants.X_OK).then(
+      () => true,
+      () => false,
+    );
+    if (found) return program;
+  }
+  return undefined;
+}
+
+async function succeeds(program: string, args: readonly string[]): Promise<boolean> {
+  return new Promise((done) => {
+    execFile(program, args, { env: { LC_ALL: 'C' }, timeout: TIMEOUT_MS }, (error) => done(error === null));
+  });
+}
