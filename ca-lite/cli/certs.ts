@@ -3,10 +3,15 @@ import { encodeBase64 } from '#openssh/base64.ts';
 import { keyTypes } from '#openssh/key-type.ts';
 import { decodeCertificate } from '#openssh/certificate.ts';
 import { CommandError } from '../command-error.ts';
+import { DEVICE_SIGNATURE, readDeviceSignature } from '../audit/device-log-entry.ts';
 import type { CertificateRecord } from '../store/records.ts';
+import type { StoreReader } from '../store/store.ts';
 import { nowInSeconds } from './epoch.ts';
 import { formatTime, printFacts, printJson, printTable } from './output.ts';
 import { PAGE_LENGTH, openReader, take } from './reading.ts';
+
+/** A certificate and its timestamp, each asked for twice. */
+const MAX_SIGNATURES = 8;
 
 export interface CertsOptions {
   readonly dir: string;
@@ -54,7 +59,8 @@ export async function show(
     throw new CommandError(
       `This CA has no certificate with serial ${serial}. List them with: countersign-ca certs --dir ${dir}`,
     );
-  if (json === true) return printJson(jsonOf(record));
+  const signatures = await deviceSignatures(store, serial);
+  if (json === true) return printJson({ ...jsonOf(record), deviceSignatures: signatures });
   printFacts([
     ['Serial', record.serial],
     ['Type', record.type],
@@ -68,9 +74,24 @@ export async function show(
     ['Requested from', record.requester],
     ['Recorded', formatTime(record.intendedAt)],
     ['Finished', formatTime(record.finishedAt)],
+    ...signatures.map(({ device, entry }): [string, string] => ['Signed by', `${device}, entry ${entry} of its log`]),
   ]);
   const line = lineOf(record);
   if (line !== null) process.stdout.write(`${line}\n`);
+}
+
+/** Where the logs of HSMs have the signature; they are read a while after it was made. */
+async function deviceSignatures(
+  store: StoreReader,
+  serial: bigint,
+): Promise<{ device: string | null; entry: number; by: 'session' | 'record' }[]> {
+  const entries = await take(MAX_SIGNATURES, (cursor) =>
+    store.audit({ serial, action: DEVICE_SIGNATURE }, { limit: MAX_SIGNATURES, cursor }),
+  );
+  return entries.flatMap(({ subject, details }) => {
+    const signature = readDeviceSignature(details);
+    return signature === undefined ? [] : [{ device: subject.name, ...signature }];
+  });
 }
 
 function stateOf({ state, validBefore }: CertificateRecord): string {

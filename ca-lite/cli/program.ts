@@ -3,7 +3,14 @@ import { Command, Option } from 'commander';
 import { version } from '#protocol/version.ts';
 import { caKeyTypes } from '../init/ca-key-type.ts';
 import { registerHsm } from '../yubihsm/cli.ts';
-import { collect, parseDurationOption, parseLimit, parseSerial } from './option-value.ts';
+import {
+  collect,
+  parseDurationOption,
+  parseKeyIdentifier,
+  parseLimit,
+  parseObjectId,
+  parseSerial,
+} from './option-value.ts';
 import { addPassphraseOptions } from './passphrase-options.ts';
 import { running } from './run.ts';
 
@@ -218,7 +225,7 @@ function addKrl(program: Command): void {
 }
 
 function addRotate(program: Command): void {
-  const rotate = command(program, 'rotate', 'walk to another SSH CA key: start, status, switch, retire');
+  const rotate = command(program, 'rotate', 'walk to another SSH CA key: start, status, switch, retire; or withdraw');
   const step = (name: string, description: string): Command =>
     rotate
       .command(name)
@@ -226,25 +233,37 @@ function addRotate(program: Command): void {
       .option(...JSON_OPTION);
   const ofType = (one: Command): Command =>
     one.addOption(new Option('--type <type>', 'of which certificates').choices(['host', 'user']).makeOptionMandatory());
-  const start = ofType(step('start', 'make the next key and publish it; nothing is signed with it yet'));
+  const start = ofType(step('start', 'make or name the next key and publish it; nothing is signed with it yet'));
   addPassphraseOptions(
-    start.addOption(new Option('--key-type <type>', 'of the next key').choices(caKeyTypes).default('ed25519')),
-  ).action(running(async () => (await import('./rotate.ts')).startRotation));
-  step('status', 'list the CA keys, and the hosts that do not trust the next one yet').action(
+    start.addOption(new Option('--key-type <type>', 'of a next key in a file').choices(caKeyTypes).default('ed25519')),
+  )
+    .option('--object <id>', 'the next key, made in the YubiHSM: 0x0104', parseObjectId)
+    .option('--template <id>', 'of the YubiHSM, under which it signs', parseObjectId)
+    .option('--label <label>', 'the next key, made in the PKCS#11 token')
+    .option('--id <hex>', 'the same by its CKA_ID', parseKeyIdentifier)
+    .action(running(async () => (await import('./rotate.ts')).startRotation));
+  step('status', 'list the CA keys, and what is waited for').action(
     running(async () => (await import('./rotate.ts')).rotationStatus),
   );
   ofType(step('switch', 'sign with the next key, once every live host reported that it trusts it'))
+    .option('--wait', 'until they have')
     .option('--force', 'although some have not')
     .action(running(async () => (await import('./rotate.ts')).switchKeys));
   ofType(step('retire', 'trust the old key no more, once nothing valid is signed by it'))
+    .option('--wait', 'until nothing is')
     .option('--force', 'although something is')
     .action(running(async () => (await import('./rotate.ts')).retireKeys));
+  ofType(step('withdraw', 'take start back; nothing was signed with that key')).action(
+    running(async () => (await import('./rotate.ts')).withdrawKey),
+  );
 }
 
 function addAudit(program: Command): void {
   command(program, 'audit', 'list decisions, newest first; or verify that none was changed or removed')
-    .option('--verify', 'walk the whole chain')
+    .option('--verify', "walk the whole chain, and hold the logs of HSMs against the CA's certificates")
     .option('--expect <hash>', 'also demand that this head of an earlier --verify is in it')
+    .option('--acknowledge <number>', 'note that what --verify says of this entry of an HSM is explained', parseSerial)
+    .option('--reason <text>', 'the explanation, for the record')
     .option('--action <word>', 'only these, e.g. certificate-issue, host-challenge')
     .option('--name <name>', 'only those about this host or user')
     .option('--refused', 'only refusals')

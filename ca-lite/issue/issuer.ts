@@ -3,11 +3,12 @@
  * record the result, and only then let it out. A crash in between leaves an intent without a result, which the next start closes.
  */
 import { type CertificateType, assembleCertificate, decodeCertificate } from '#openssh/certificate.ts';
+import type { PublicKey } from '#openssh/public-key.ts';
 import { equalBytes } from '#openssh/wire.ts';
 import type { AuditNote } from '../audit/entry.ts';
 import { lineageNamed } from '../lineage/lineage-name.ts';
 import { type Refusal, refuse } from '../refusal.ts';
-import type { Signer } from '../signer/signer.ts';
+import { type Signer, SignerError } from '../signer/signer.ts';
 import type { HostBinding, IntentRefusal, TokenUse } from '../store/decisions.ts';
 import type { Store } from '../store/store.ts';
 import type { SignIn } from '../store/user-decisions.ts';
@@ -26,7 +27,10 @@ export interface IssuanceContext {
   readonly signal?: AbortSignal;
 }
 
-export type CaSigners = Readonly<Record<CertificateType, Signer>>;
+export interface CaSigners extends Readonly<Record<CertificateType, Signer>> {
+  /** The signer of a CA key that was the current one when a certificate was planned. A rotation may have gone on since. */
+  of(key: PublicKey): Signer | undefined;
+}
 
 /** The certificate, durable and recorded, or why there is none. @throws StoreError, SignerError */
 export async function issueCertificate(
@@ -65,7 +69,7 @@ export async function signAndRecord(
   { store, signers }: { readonly store: Store; readonly signers: CaSigners },
 ): Promise<{ readonly certificate: Uint8Array } | Refusal> {
   const { fields } = plan;
-  const certificate = await signOrAbandon(plan, context, signers[fields.type], store);
+  const certificate = await signOrAbandon(plan, context, signers.of(fields.signatureKey), store);
   const result = await store.recordResult({
     serial: fields.serial,
     certificate,
@@ -82,10 +86,15 @@ export async function signAndRecord(
 async function signOrAbandon(
   plan: CertificatePlan,
   context: IssuanceContext,
-  signer: Signer,
+  signer: Signer | undefined,
   store: Store,
 ): Promise<Uint8Array> {
   try {
+    if (signer === undefined)
+      throw new SignerError(
+        'signer-unavailable',
+        'The CA key was retired while this certificate was under way. Ask again.',
+      );
     const { signal } = context;
     const options = signal === undefined ? {} : { signal };
     const signature = await signer.sign(plan.toBeSigned, { priority: plan.fields.type, ...options });
