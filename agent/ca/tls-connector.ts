@@ -4,13 +4,17 @@
  * believed clock, or left open for the one question that asks for it. Nothing is sent before. Does I/O.
  */
 import type { TLSSocket } from 'node:tls';
+import { callbackify } from 'node:util';
 import { buildConnector } from 'undici';
 import type { Validity } from './certificate-validity.ts';
 
-export type TlsTrust =
-  | { readonly mode: 'system'; readonly root: string }
-  | { readonly mode: 'own'; readonly root: string; readonly judgeTime: (validity: Validity) => boolean }
-  | { readonly mode: 'unverified' };
+interface OwnTrust {
+  readonly mode: 'own';
+  readonly root: string;
+  readonly judgeTime: (validity: Validity) => boolean;
+}
+
+export type TlsTrust = { readonly mode: 'system'; readonly root: string } | OwnTrust | { readonly mode: 'unverified' };
 
 type Connect = ReturnType<typeof buildConnector>;
 
@@ -21,22 +25,23 @@ export function tlsConnector(trust: TlsTrust, timeoutMs: number): Connect {
   // A resumed session would bring no certificates to look at.
   const connect = buildConnector({ ...basic, rejectUnauthorized: false, maxCachedSessions: 0, ...ownChecks(trust) });
   if (trust.mode === 'unverified') return connect;
+  const call = callbackify(async (options: buildConnector.Options) => openVerified(connect, options, trust));
   return (options, callback) =>
-    connect(options, (...connected) => {
-      const [error, socket] = connected;
-      if (error !== null) return callback(error, null);
-      void findFault(socket as TLSSocket, trust, options.hostname).then(
-        (fault) => {
-          if (fault === undefined) return callback(null, socket);
-          socket.destroy();
-          callback(fault, null);
-        },
-        (defect: unknown) => {
-          socket.destroy();
-          callback(defect instanceof Error ? defect : new TypeError(String(defect)), null);
-        },
-      );
-    });
+    call(options, (error: Error | null, socket) => (error === null ? callback(null, socket) : callback(error, null)));
+}
+
+async function openVerified(connect: Connect, options: buildConnector.Options, trust: OwnTrust): Promise<TLSSocket> {
+  const socket = await new Promise<TLSSocket>((resolve, reject) => {
+    connect(options, (...[error, opened]) => (error === null ? resolve(opened as TLSSocket) : reject(error)));
+  });
+  try {
+    const fault = await findFault(socket, trust, options.hostname);
+    if (fault !== undefined) throw fault;
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
 }
 
 function ownChecks(trust: TlsTrust) {
@@ -48,7 +53,7 @@ const timeCodes: ReadonlySet<string> = new Set(['CERT_HAS_EXPIRED', 'CERT_NOT_YE
 /** With the codes of Node and OpenSSL, as for connections that they judge (`transport-error.ts`). */
 async function findFault(
   socket: TLSSocket,
-  { root, judgeTime }: Extract<TlsTrust, { mode: 'own' }>,
+  { root, judgeTime }: OwnTrust,
   hostname: string,
 ): Promise<Error | undefined> {
   const { judgePath } = await import('./certificate-path.ts'); // a machine whose clock is right never needs it
