@@ -42,7 +42,8 @@ start() {
   systemd-analyze verify --man=no "$unit" || fail "$unit has faults"
   user=$(value User)
   credentials
-  command=$(value ExecStart | sed "s,%d,$runtime/credentials,g")
+  # without the words of its EnvironmentFile, which no page writes
+  command=$(value ExecStart | sed "s,%d,$runtime/credentials,g; s, \$[A-Z_]*,,g")
   : >"$runtime/log"
   # shellcheck disable=SC2086 # systemd splits the line as well
   setsid setpriv --reuid="${user:-root}" --regid="$(id -g "${user:-root}")" --init-groups \
