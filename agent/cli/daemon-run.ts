@@ -1,6 +1,7 @@
 /** `countersign host run`: the daemon, and its log: one line for each thing that happened, on standard output. */
 import { type DaemonEvent, requireSchedule, runDaemon } from '../host/renewal/daemon.ts';
 import { runHostPass } from '../host/host-pass.ts';
+import type { HostPolicy } from '../host/host-policy.ts';
 import type { KeyOutcome, PassOutcome } from '../host/renewal/renewal-pass.ts';
 import type { Notice } from '#protocol/service-notice.ts';
 import { answerWatchdog, openServiceManager } from '../host/service-notice.ts';
@@ -16,10 +17,12 @@ import { beginChange, placesOf } from './host-places.ts';
 import { catchInterrupts } from './interrupt.ts';
 
 /** Until SIGTERM, SIGINT or SIGHUP. @throws StateError, RenewalError when it cannot start */
-export async function runHostDaemon(options: RunOptions): Promise<void> {
+export async function runHostDaemon(options: RunOptions, policy: HostPolicy): Promise<void> {
   const places = placesOf(options);
   const log = options.json === true ? writeJson : writeText;
-  requireSchedule(options.schedule);
+  const { jitterSeconds, reportEverySeconds, followEverySeconds } = policy;
+  const schedule = options.schedule ?? policy.schedule;
+  requireSchedule(schedule);
   const clock = await openClock(places.stateDirectory, await requireAuthority(places.stateDirectory));
   using interrupts = catchInterrupts();
   const { signal } = interrupts;
@@ -39,6 +42,8 @@ export async function runHostDaemon(options: RunOptions): Promise<void> {
       clock,
       impatient,
       followNow: impatient,
+      reportEverySeconds,
+      followEverySeconds,
       signal,
       onWait,
     });
@@ -53,7 +58,7 @@ export async function runHostDaemon(options: RunOptions): Promise<void> {
     const notice = noticeOf(event);
     if (notice !== undefined) manager?.notify(notice);
   };
-  await runDaemon({ schedule: options.schedule, pass, clock, tell, signal });
+  await runDaemon({ schedule, jitterSeconds, pass, clock, tell, signal });
 }
 
 /** Every wait of a pass has a bound, and together they are shorter: a pass that lasts longer hangs, and the watchdog is to see it. */

@@ -17,7 +17,7 @@ import { formatPlan, planAsJson } from './enroll-text.ts';
 import type { EnrollOptions } from './host.ts';
 import { beginChange, placesOf } from './host-places.ts';
 import { catchInterrupts } from './interrupt.ts';
-import { obtainAll } from './obtain-all.ts';
+import { type Asking, obtainAll } from './obtain-all.ts';
 import { type Progress, createProgress } from './progress.ts';
 
 /** @throws StateError, CaError, HostError */
@@ -35,9 +35,10 @@ export async function runEnroll(options: EnrollOptions): Promise<void> {
   if (options.json !== true) process.stderr.write(formatPlan(plan, pinned));
   await using stack = new AsyncDisposableStack();
   stack.defer(async () => removeUnusedKrl(places.stateDirectory)); // of an enrolment that came to nothing
-  const followed = await follow(places, pinned, plan, progress, interrupts.signal);
+  const asking = { clock: await openClock(places.stateDirectory, pinned), signal: interrupts.signal };
+  const followed = await follow(places, pinned, plan, progress, asking);
   const { authority } = followed;
-  const { enrolled, remarks } = await obtainAll(context, authority, plan, progress, interrupts.signal);
+  const { enrolled, remarks } = await obtainAll(context, authority, plan, progress, asking);
   const outcome = await progress.run(
     'Installing the certificate, reloading sshd and looking at what it serves',
     async () => {
@@ -57,10 +58,9 @@ async function follow(
   pinned: Authority,
   { site }: EnrolmentPlan,
   progress: Progress,
-  signal: AbortSignal,
+  asking: Asking,
 ): Promise<{ readonly authority: Authority; readonly remarks: readonly string[] }> {
-  const clock = await openClock(places.stateDirectory, pinned);
-  const options = { clock, urgent: true, krlPath: site.revokedKeys, signal };
+  const options = { ...asking, urgent: true, krlPath: site.revokedKeys };
   const { authority, failure } = await followAuthority(places, pinned, options);
   const remarks = failure === undefined ? [] : [`what the CA revoked is not known here yet: ${failure.message}`];
   for (const remark of remarks) progress.note(remark);

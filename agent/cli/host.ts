@@ -1,9 +1,11 @@
 /** `countersign host …`: the options of its commands. */
 import { type Command, InvalidArgumentError } from 'commander';
+import type { HostConfig } from '../host/host-config.ts';
 import { collect } from './program.ts';
 
 /** Where things are, for machines that differ from the usual. */
 export interface PlaceOptions {
+  readonly config?: string;
   readonly stateDir?: string;
   readonly sshd?: string;
   readonly sshdConfig?: string;
@@ -30,7 +32,7 @@ export interface RenewOptions extends PlaceOptions {
 }
 
 export interface RunOptions extends PlaceOptions {
-  readonly schedule: string;
+  readonly schedule?: string;
 }
 
 const enrollDetails = `
@@ -93,7 +95,9 @@ function registerEnroll(host: Command): void {
     .addHelpText('after', enrollDetails)
     .action(async (options: EnrollOptions) => {
       const { runEnroll } = await import('./enroll-run.ts');
-      await runEnroll(options);
+      const { options: configured } = await configuration(options);
+      const trustUsers = options.trustUsers && configured.trustUsers !== false;
+      await runEnroll({ ...configured, ...options, trustUsers });
     });
 }
 
@@ -109,7 +113,8 @@ function registerRenew(host: Command): void {
     .addHelpText('after', renewDetails)
     .action(async (options: RenewOptions) => {
       const { runRenew } = await import('./renew-run.ts');
-      await runRenew(options);
+      const { options: configured, policy } = await configuration(options);
+      await runRenew({ ...configured, ...options }, policy);
     });
 }
 
@@ -120,12 +125,16 @@ function registerRun(host: Command): void {
     .description(
       'Stay, and renew the certificates of this host by itself until SIGTERM. For a service; it does not go to the background.',
     )
-    .option('--schedule <cron>', 'when to look, besides the moments that are known to matter', '*/15 * * * *');
+    .option(
+      '--schedule <cron>',
+      'when to look, besides the moments that are known to matter (default: "*/15 * * * *")',
+    );
   withPlaces(command)
     .addHelpText('after', runDetails)
     .action(async (options: RunOptions) => {
       const { runHostDaemon } = await import('./daemon-run.ts');
-      await runHostDaemon(options);
+      const { options: configured, policy } = await configuration(options);
+      await runHostDaemon({ ...configured, ...options }, policy);
     });
 }
 
@@ -136,7 +145,8 @@ function registerStatus(host: Command): void {
     .description('What is installed, and whether sshd serves it. Exit status 1 when something needs attention.');
   withPlaces(command).action(async (options: PlaceOptions) => {
     const { runStatus } = await import('./status-run.ts');
-    process.exitCode = await runStatus(options);
+    const { options: configured } = await configuration(options);
+    process.exitCode = await runStatus({ ...configured, ...options });
   });
 }
 
@@ -150,18 +160,29 @@ function registerRemove(host: Command): void {
     .addHelpText('after', removeDetails)
     .action(async (options: RemoveOptions) => {
       const { runRemove } = await import('./remove-run.ts');
-      await runRemove(options);
+      const { options: configured } = await configuration(options);
+      await runRemove({ ...configured, ...options });
     });
 }
 
 /** The options that say where things are. */
 export function withPlaces(command: Command): Command {
   return command
+    .option(
+      '--config <file>',
+      'configuration of these commands (default: /etc/countersign/host.toml, where it is there)',
+    )
     .option('--sshd-config <file>', 'configuration of the sshd to work on (default: the one that sshd reads itself)')
     .option('--sshd <program>', 'the sshd program (default: looked for in /usr/sbin and the like)')
     .option('--reload <command>', 'how to reload sshd: a program and its arguments, run without a shell')
     .option('--state-dir <dir>', 'where to keep what is known (root: /var/lib/countersign)')
     .option('--json', 'print the result as JSON');
+}
+
+/** Options of the command line win over it. @throws HostConfigError */
+export async function configuration({ config }: PlaceOptions): Promise<HostConfig> {
+  const { readHostConfig } = await import('../host/host-config.ts');
+  return readHostConfig(config);
 }
 
 function parsePort(text: string): number {

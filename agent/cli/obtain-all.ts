@@ -5,7 +5,8 @@ import { type EnrolmentPlan, obtainCertificate } from '../host/enrol-host.ts';
 import type { HostContext } from '../host/host-context.ts';
 import type { HostKey } from '../host/host-key.ts';
 import type { EnrolledKey } from '../host/install-site.ts';
-import { openClock, rememberClock } from '../clock/clock-record.ts';
+import type { Clock } from '../clock/clock.ts';
+import { rememberClock } from '../clock/clock-record.ts';
 import type { Authority } from '../state/authority.ts';
 import { describeJudgement } from './clock-text.ts';
 import type { Progress } from './progress.ts';
@@ -14,6 +15,11 @@ export interface Obtained {
   /** At least one. */
   readonly enrolled: readonly EnrolledKey[];
   readonly remarks: readonly string[];
+}
+
+export interface Asking {
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
 }
 
 /** The CA's codes for a key that it will never certify, whatever host has it. */
@@ -25,10 +31,9 @@ export async function obtainAll(
   authority: Authority,
   plan: EnrolmentPlan,
   progress: Progress,
-  signal: AbortSignal,
+  { clock, signal }: Asking,
 ): Promise<Obtained> {
   const onWait = (seconds: number) => progress.note(`the CA is busy and asked to wait ${seconds} s`);
-  const clock = await openClock(context.stateDirectory, authority);
   await using client = openCaClient({ ...trusted(authority, clock), signal, onWait });
   const enrolled: EnrolledKey[] = [];
   const refused: CaError[] = [];

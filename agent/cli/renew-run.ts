@@ -1,5 +1,6 @@
 /** `countersign host renew`: one pass, and how it tells. */
 import { type HostPassOutcome, runHostPass } from '../host/host-pass.ts';
+import type { HostPolicy } from '../host/host-policy.ts';
 import type { KeyOutcome } from '../host/renewal/renewal-pass.ts';
 import { openClock } from '../clock/clock-record.ts';
 import { requireAuthority } from '../state/authority.ts';
@@ -12,7 +13,8 @@ import { catchInterrupts } from './interrupt.ts';
 import { createProgress } from './progress.ts';
 
 /** @throws StateError, HostError, CaError: the first failure, after everything had its turn */
-export async function runRenew(options: RenewOptions): Promise<void> {
+export async function runRenew(options: RenewOptions, policy: HostPolicy): Promise<void> {
+  const { reportEverySeconds, followEverySeconds } = policy;
   const places = placesOf(options);
   const progress = createProgress(process.stderr, { silent: options.json === true });
   const authority = await requireAuthority(places.stateDirectory);
@@ -23,6 +25,8 @@ export async function runRenew(options: RenewOptions): Promise<void> {
     runHostPass(places, authority, {
       force: options.force === true,
       followNow: true,
+      reportEverySeconds,
+      followEverySeconds,
       clock,
       signal: interrupts.signal,
       onWait: (seconds) => progress.note(`the CA is busy and asked to wait ${seconds} s`),

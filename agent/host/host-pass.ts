@@ -12,6 +12,8 @@ import { type KeyOutcome, type PassOptions, type PassOutcome, runRenewalPass } f
 export interface HostPassOptions extends PassOptions {
   /** Ask what to trust and what is revoked, whenever that was asked last. */
   readonly followNow: boolean;
+  /** Seconds between two such questions; default: `ASK_EVERY_SECONDS`. */
+  readonly followEverySeconds?: number;
 }
 
 export interface HostPassOutcome extends PassOutcome {
@@ -29,10 +31,12 @@ export async function runHostPass(
     const following = { authority, did: [], krlNumber: undefined, failure: undefined, nextAt: options.clock.now() };
     return { ...(await runRenewalPass(places, authority, options)), following }; // says that it is not enrolled
   }
-  const following = await followAuthority(places, authority, { ...options, urgent: options.followNow });
+  const { followEverySeconds } = options;
+  const rhythm = followEverySeconds === undefined ? {} : { everySeconds: followEverySeconds };
+  const following = await followAuthority(places, authority, { ...options, ...rhythm, urgent: options.followNow });
   const outcome = await runRenewalPass(places, following.authority, options);
   if (!isBehind(following, outcome)) return { ...outcome, following };
-  const later = await followAuthority(places, following.authority, { ...options, urgent: true });
+  const later = await followAuthority(places, following.authority, { ...options, ...rhythm, urgent: true });
   const reported = await runRenewalPass(places, later.authority, { ...options, force: false });
   return {
     ...reported,

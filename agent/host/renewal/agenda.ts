@@ -8,7 +8,7 @@ import type { KeyMemory } from './renewal-record.ts';
 import { MAX_PAUSE_SECONDS } from './setback.ts';
 
 /** The CA's inventory is kept true some times a day. */
-const REPORT_EVERY_SECONDS = 6n * 3600n;
+export const REPORT_EVERY_SECONDS = 6 * 3600;
 /** A rotation of the CA key tells a whole fleet at once to renew. */
 const RENEW_NOW_SPREAD_SECONDS = 900n;
 
@@ -31,6 +31,8 @@ export interface Sighting {
   readonly memory: KeyMemory;
   /** What there is to report besides the certificate, in a form that changes with it. */
   readonly claims?: string;
+  /** Default: {@link REPORT_EVERY_SECONDS}. */
+  readonly reportEverySeconds?: number;
 }
 
 /** @param now epoch seconds @param force renew whatever the age and the pause */
@@ -67,9 +69,11 @@ function dueTime(current: Certificate, { renewNow, reported }: KeyMemory): bigin
   return asked < byAge ? asked : byAge;
 }
 
-function reportTime({ current, memory: { reported }, claims }: Sighting, now: bigint): bigint {
+function reportTime(sighting: Sighting, now: bigint): bigint {
+  const { current, claims, reportEverySeconds = REPORT_EVERY_SECONDS } = sighting;
+  const { reported } = sighting.memory;
   if (reported === null || reported.serial !== String(current.serial) || reported.claims !== claims) return 0n;
   const at = BigInt(reported.at);
   if (at > now) return 0n; // noted while the clock was ahead
-  return at + REPORT_EVERY_SECONDS;
+  return at + BigInt(reportEverySeconds);
 }

@@ -17,6 +17,8 @@ export const DEFAULT_SCHEDULE = '*/15 * * * *';
 export interface DaemonOptions {
   /** A cron expression with five fields, or six with seconds. */
   readonly schedule: string;
+  /** Each look of the schedule happens up to this much later; default: 0. */
+  readonly jitterSeconds?: number;
   /** One pass, with the lock held. `impatient`: something changed, so that an unreachable CA may be reached now. */
   readonly pass: (impatient: boolean) => Promise<PassOutcome>;
   /** By which moments are waited for. */
@@ -33,9 +35,14 @@ export type DaemonEvent =
   | { readonly event: 'pass-failed'; readonly failure: Failure; readonly wakeAt: Date }
   | { readonly event: 'stopped' };
 
+/** Whether this is a cron expression. */
+export function isSchedule(text: string): boolean {
+  return validate(text);
+}
+
 /** @throws RenewalError `schedule-invalid` */
 export function requireSchedule(schedule: string): void {
-  if (validate(schedule)) return;
+  if (isSchedule(schedule)) return;
   throw new RenewalError('schedule-invalid', 'the schedule is not a cron expression', {
     advice: `Give five fields, for example "${DEFAULT_SCHEDULE}" for every quarter of an hour.`,
   });
@@ -43,12 +50,16 @@ export function requireSchedule(schedule: string): void {
 
 /** Resolves after `signal`. @throws RenewalError, and defects */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
-  const { schedule, tell } = options;
+  const { schedule, jitterSeconds = 0, tell } = options;
   requireSchedule(schedule);
   const alarm = new Alarm();
   const state = { failed: false };
   using _watch = watchForWakes(alarm, state);
-  const task = createTask(schedule, () => alarm.ring('schedule'), { suppressMissedWarning: true, logger: silent });
+  const task = createTask(schedule, () => alarm.ring('schedule'), {
+    suppressMissedWarning: true,
+    logger: silent,
+    maxRandomDelay: jitterSeconds * 1000,
+  });
   await task.start();
   try {
     await tell({ event: 'started', schedule });

@@ -34,6 +34,8 @@ export interface PassOptions {
   readonly force: boolean;
   /** What everything is judged by; remembered when the CA told the time. */
   readonly clock: Clock;
+  /** Seconds between two reports of one certificate; default: `REPORT_EVERY_SECONDS`. */
+  readonly reportEverySeconds?: number;
   /** Do not wait for the end of a pause that began because the CA was not reached. */
   readonly impatient?: boolean;
   readonly signal?: AbortSignal;
@@ -110,7 +112,7 @@ export async function runRenewalPass(
   }
   const krlNumber = works.find((work) => work.krlNumber !== undefined)?.krlNumber;
   await rememberClock(stateDirectory, clock);
-  return { keys: seen.map((one) => outcomeOf(one, works, claims, clock)), krlNumber, clock: clock.judge() };
+  return { keys: seen.map((one) => outcomeOf(one, works, claims, options)), krlNumber, clock: clock.judge() };
 }
 
 /** A doubtful clock is settled before anything is judged by it. @returns why that failed */
@@ -135,6 +137,10 @@ function waiting({ signal, onWait }: PassOptions) {
   return { ...(signal === undefined ? {} : { signal }), ...(onWait === undefined ? {} : { onWait }) };
 }
 
+function rhythmOf({ reportEverySeconds }: PassOptions) {
+  return reportEverySeconds === undefined ? {} : { reportEverySeconds };
+}
+
 function memoryOf({ memory }: SeenKey, { impatient = false }: PassOptions): KeyMemory {
   return impatient && isTransportCode(memory.refusal) ? { ...memory, pausedUntil: 0 } : memory;
 }
@@ -144,7 +150,7 @@ function workOf(seen: SeenKey, claims: string, options: PassOptions): Work[] {
   if (current === undefined) return [];
   const memory = memoryOf(seen, options);
   const { clock, force } = options;
-  const planned = planWork({ current, isInstalled, memory, claims }, clock.now(), force);
+  const planned = planWork({ current, isInstalled, memory, claims, ...rhythmOf(options) }, clock.now(), force);
   // By a clock that is not believed, what is here can be installed, and nothing else decided.
   const agenda = clock.judge().kind === 'doubtful' ? { ...planned, renew: false, report: false } : planned;
   const install = agenda.install;
@@ -284,12 +290,13 @@ function required(key: HostKey | undefined, { seen }: Work): HostKey {
   );
 }
 
-function outcomeOf(seen: SeenKey, works: readonly Work[], claims: string, clock: Clock): KeyOutcome {
+function outcomeOf(seen: SeenKey, works: readonly Work[], claims: string, options: PassOptions): KeyOutcome {
+  const { clock } = options;
   const { path, fingerprint } = seen.key;
   const work = works.find((one) => one.seen === seen);
   if (work === undefined) return { ...nothingFound(seen, clock), path, fingerprint };
   const { current, did, reported, failure, needsPerson, memory } = work;
-  const nextAt = nextLook({ current, isInstalled: !work.install, memory, claims }, clock);
+  const nextAt = nextLook({ current, isInstalled: !work.install, memory, claims, ...rhythmOf(options) }, clock);
   const changedNames = did === 'renewed' ? changed(seen.current, current) : [];
   const isWaiting = did === 'nothing' && failure === undefined && memory.refusal !== null;
   const waitingAfter = isWaiting ? (memory.refusal ?? undefined) : undefined;
