@@ -7,12 +7,15 @@
  * two builds of one commit with one Node are equal byte for byte.
  */
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdtemp, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { execa } from 'execa';
 import { bundle } from './bundle.ts';
 import type { ExecutablePlan } from './executables.ts';
+
+const root = join(import.meta.dirname, '..');
 
 export interface BuiltExecutable {
   path: string;
@@ -24,6 +27,8 @@ export interface BuiltExecutable {
 interface Parts {
   main: string;
   workers: Record<string, string>;
+  /** Base64. */
+  addOns: Record<string, string>;
 }
 
 /** Names of Node's own options come from the documentation of single executable applications. */
@@ -58,10 +63,16 @@ export async function buildExecutable(
   return { path, bytes: (await stat(path)).size, rebuilt };
 }
 
-async function bundleParts({ entry, workers }: ExecutablePlan): Promise<Parts> {
+async function bundleParts({ entry, workers, addOns = {} }: ExecutablePlan): Promise<Parts> {
   const main = await bundle(entry, 'module');
   const entries = Object.entries(workers).map(async ([name, file]) => [name, await bundle(file, 'script')] as const);
-  return { main, workers: Object.fromEntries(await Promise.all(entries)) };
+  return { main, workers: Object.fromEntries(await Promise.all(entries)), addOns: await readAddOns(addOns) };
+}
+
+async function readAddOns(files: Readonly<Record<string, string>>): Promise<Record<string, string>> {
+  const there = Object.entries(files).filter(([, file]) => existsSync(join(root, file)));
+  const contents = there.map(async ([name, file]) => [name, await readFile(join(root, file), 'base64')] as const);
+  return Object.fromEntries(await Promise.all(contents));
 }
 
 /** Of all that the executable is made of. */
@@ -83,9 +94,12 @@ async function isCurrent(path: string, stamp: string, digest: string): Promise<b
  * Written beside and renamed, so that a running one is not in the way and a broken build leaves the old one. Node runs
  * in the scratch directory because it puts the path of the program, as it is given, into the executable.
  */
-async function assemble({ main, workers }: Parts, path: string): Promise<void> {
+async function assemble({ main, workers, addOns }: Parts, path: string): Promise<void> {
   await using scratch = await makeScratch();
-  const assets = Object.fromEntries(Object.keys(workers).map((name) => [name, `${name}.js`]));
+  const assets = {
+    ...Object.fromEntries(Object.keys(workers).map((name) => [name, `${name}.js`])),
+    ...Object.fromEntries(Object.keys(addOns).map((name) => [name, name])),
+  };
   const output = `${path}.new`;
   const texts = {
     'main.mjs': main,
@@ -93,6 +107,7 @@ async function assemble({ main, workers }: Parts, path: string): Promise<void> {
     'sea.json': JSON.stringify({ ...seaOptions, main: 'main.mjs', output, assets }),
   };
   for (const [file, text] of Object.entries(texts)) await writeFile(join(scratch.path, file), text);
+  for (const [name, content] of Object.entries(addOns)) await writeFile(join(scratch.path, name), content, 'base64');
   await execa(process.execPath, ['--build-sea', 'sea.json'], { cwd: scratch.path });
   await rename(output, path);
 }

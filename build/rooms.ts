@@ -110,7 +110,7 @@ function checkShape({ path, onlyReexports }: SourceFacts): Violation[] {
 }
 
 /** Files that load a native add-on, an optional package, which no bundle can hold: nothing else is hidden from the reader there. */
-const addOnLoaders: ReadonlySet<string> = new Set(['ca-lite/pkcs11/addon.ts']);
+const addOnLoaders: ReadonlySet<string> = new Set(['ca-lite/pkcs11/addon.ts', 'agent/user/keychain/add-on.ts']);
 
 function checkRequires({ path, requires }: SourceFacts): Violation[] {
   if (addOnLoaders.has(path)) return [];

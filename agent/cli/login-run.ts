@@ -1,103 +1,121 @@
-/** `countersign login`: what it does. */
-import { readFile } from 'node:fs/promises';
-import { systemErrorReason } from '../failure.ts';
+/** `countersign login`: with our agent the sign-in is the agent's, and this shows it; with another ssh-agent it is done here. */
+import { resolve } from 'node:path';
+import type { ControlSession, ControlSignIn, ControlSignInRequest } from '#protocol/control.ts';
+import { cancelSignIn, fetchState, startSignIn, watchStates } from '../control/control-client.ts';
 import { printable } from '../ca/foreign-text.ts';
-import { openCaClient } from '../ca/ca-client.ts';
-import { type Authority, fingerprintsOf, requireAuthority } from '../state/authority.ts';
+import { Failure } from '../failure.ts';
+import { requireAuthority } from '../state/authority.ts';
 import { stateDirectoryPath } from '../state/state-directory.ts';
-import { StateError } from '../state/state-error.ts';
-import { AgentKeys, type HeldCertificate, findAgentSocket } from '../user/login/agent-keys.ts';
-import { browserCommand, openBrowser } from '../user/login/browser.ts';
-import { formatDevicePrompt } from '../user/login/device-flow.ts';
-import type { Provisioner } from '../user/login/provisioner.ts';
-import { type SignedIn, signIn, signInTimeout } from '../user/login/sign-in.ts';
-import { describeCertificate } from './certificate-text.ts';
+import { chooseAgent } from '../user/agent-choice.ts';
+import { AgentFailure } from '../user/agent-failure.ts';
+import { formatDevicePrompt } from '../user/login/device-prompt.ts';
+import { formatUtc } from './certificate-text.ts';
 import { catchInterrupts } from './interrupt.ts';
 import type { LoginOptions } from './login.ts';
+import { chooseFlow, showUrl } from './login-browser.ts';
 
-/** @throws CaError, LoginError, AgentFailure, StateError */
+/** @throws AgentFailure, StateError, and the failure of the sign-in with its code */
 export async function runLogin(options: LoginOptions): Promise<void> {
-  const authority = await requireAuthority(stateDirectoryPath(options.stateDir));
-  const socket = await findAgentSocket(options.socket); // before the person goes to sign in for nothing
-  const providerCa = options.providerCa === undefined ? undefined : await readPem(options.providerCa);
+  const agent = await chooseAgent(options.socket); // before the person goes to sign in for nothing
+  if (agent.control === undefined) {
+    const { signInToForeignAgent } = await import('./login-foreign-run.ts');
+    return signInToForeignAgent(options, agent.socket);
+  }
+  await requireAuthority(stateDirectoryPath(options.stateDir)); // said here better than from afar
+  const session = await signInWithAgent(agent.control, options);
+  process.stdout.write(options.json === true ? formatJson(session, agent.socket) : formatText(session));
+}
+
+async function signInWithAgent(control: string, options: LoginOptions): Promise<ControlSession> {
+  if ((await fetchState(control)).locked) throw locked();
   using interrupts = catchInterrupts();
-  using deadline = abortAfter(options.timeout);
-  const signal = AbortSignal.any([interrupts.signal, deadline.signal]);
-  await using client = openCaClient({ url: authority.url, root: authority.rootCertificate, signal });
-  const signedIn = await signIn({
-    authority,
-    client,
-    signal,
-    chooseFlow: (provisioner) => chooseFlow(options, provisioner),
-    showUrl: async (url) => showUrl(url, options),
-    showDevicePrompt: (prompt) =>
-      process.stderr.write(formatDevicePrompt(prompt, { qr: process.stderr.isTTY && options.json !== true })),
-    ...(options.provisioner === undefined ? {} : { provisioner: options.provisioner }),
-    ...(providerCa === undefined ? {} : { providerCa }),
-  });
-  await keep(signedIn, socket, authority);
-  process.stdout.write(options.json === true ? formatJson(signedIn, socket) : formatText(signedIn));
-}
-
-/** In the agent, in place of what an earlier sign-in of the same kind left there. */
-async function keep({ key, certificate, provisioner }: SignedIn, socket: string, authority: Authority): Promise<void> {
-  using agent = new AgentKeys(socket);
-  const held: HeldCertificate = { certificate, comment: commentOf(provisioner, authority) };
-  const earlier = await agent.listOf(fingerprintsOf(authority.userCaKeys));
-  await agent.add(key, held, Math.floor(Date.now() / 1000));
-  for (const each of earlier) if (each.comment === held.comment) await agent.remove(each);
-}
-
-function commentOf({ name }: Provisioner, { url }: Authority): string {
-  return `countersign ${printable(name, 64)} ${new URL(url).host}`;
-}
-
-/** With a code where the person asks for it, or where no browser could be shown and the CA takes it. */
-function chooseFlow({ device, browser }: LoginOptions, { client }: Provisioner): 'browser' | 'device' {
-  if (device === true) return 'device';
-  if (browser === false || !client.deviceFlow) return 'browser';
-  return browserCommand(process.platform, process.env, nameOf(browser)) === undefined ? 'device' : 'browser';
-}
-
-function nameOf(browser: string | boolean | undefined): string | undefined {
-  return typeof browser === 'string' ? browser : undefined;
-}
-
-/** The address is shown in any case: a browser may start and show nothing. */
-async function showUrl(url: URL, { browser }: LoginOptions): Promise<void> {
-  process.stderr.write(`Sign in at:\n  ${url.href}\n`);
-  if (browser === false) return;
-  const command = browserCommand(process.platform, process.env, nameOf(browser));
-  if (command === undefined) return;
-  const fault = await openBrowser(command, url);
-  if (fault !== undefined) process.stderr.write(`${command[0]} did not start (${fault}): open the address yourself.\n`);
-}
-
-async function readPem(path: string): Promise<string> {
+  const id = await startSignIn(control, requestOf(options));
   try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new StateError('state-unusable', `${path} cannot be read: ${systemErrorReason(cause)}`, { cause });
+    return await follow(control, id, options, interrupts.signal);
+  } catch (error) {
+    if (!interrupts.signal.aborted) throw error;
+    await cancelSignIn(control, id).catch(() => undefined); // it may be over, or the agent gone
+    throw interrupts.signal.reason;
   }
 }
 
-function abortAfter(seconds: number): Disposable & { readonly signal: AbortSignal } {
-  const controller = new AbortController();
-  const timer = setTimeout(() => controller.abort(signInTimeout(seconds)), seconds * 1000);
-  return { signal: controller.signal, [Symbol.dispose]: () => clearTimeout(timer) };
+function requestOf(options: LoginOptions): ControlSignInRequest {
+  const { provisioner, providerCa, timeout } = options;
+  return {
+    flow: chooseFlow(options),
+    timeoutSeconds: timeout,
+    stateDirectory: stateDirectoryPath(options.stateDir),
+    ...(provisioner === undefined ? {} : { provisioner }),
+    ...(providerCa === undefined ? {} : { providerCa: resolve(providerCa) }),
+  };
 }
 
-function formatJson({ provisioner, certificate }: SignedIn, socket: string): string {
-  return `${JSON.stringify({ provisioner: provisioner.name, ...describeCertificate(certificate), agent: socket }, null, 2)}\n`;
+/** The session that the sign-in brought. */
+async function follow(
+  control: string,
+  id: string,
+  options: LoginOptions,
+  signal: AbortSignal,
+): Promise<ControlSession> {
+  let isShown = false;
+  for await (const { signIn } of watchStates(control, signal)) {
+    const current = signIn.signIns.find((each) => each.id === id);
+    if (current === undefined) break;
+    if (current.phase === 'failed') throw failureOf(current);
+    if (current.phase === 'done') {
+      const session = signIn.sessions.find((each) => each.id === current.session);
+      if (session !== undefined) return session;
+      break;
+    }
+    if (current.phase === 'waiting' && !isShown) {
+      isShown = true;
+      await show(current, options);
+    }
+  }
+  throw new AgentFailure('sign-in-gone', 'the sign-in is over, and the agent does not tell what came of it', {
+    advice: 'See what it holds with: countersign status',
+  });
 }
 
-function formatText({ provisioner, certificate }: SignedIn): string {
-  const { keyId, principals, validBefore } = describeCertificate(certificate);
+async function show({ url = '', code, completeUrl }: ControlSignIn, options: LoginOptions): Promise<void> {
+  if (code === undefined) return showUrl(new URL(url), options);
+  const complete = completeUrl === undefined ? {} : { completeUrl: new URL(completeUrl) };
+  const qr = process.stderr.isTTY && options.json !== true;
+  process.stderr.write(formatDevicePrompt({ url: new URL(url), code, ...complete }, { qr }));
+}
+
+function failureOf({ failure }: ControlSignIn): Failure {
+  const { code, message, advice } = failure ?? { code: 'internal', message: 'the sign-in failed' };
+  return new Failure(code, message, advice === undefined ? {} : { advice });
+}
+
+function locked(): AgentFailure {
+  return new AgentFailure('agent-locked', 'the agent is locked, and would not show what a sign-in brings', {
+    advice: 'Unlock it with: ssh-add -X',
+  });
+}
+
+function formatJson({ provisioner, certificate }: ControlSession, socket: string): string {
+  const { serial, keyId, principals, validAfter = 0, expiresAt = 0 } = certificate ?? {};
+  const validity = { validAfter: utc(validAfter), validBefore: utc(expiresAt) };
+  return `${JSON.stringify({ provisioner, serial, keyId, principals, ...validity, agent: socket }, null, 2)}\n`;
+}
+
+function formatText({ provisioner, certificate, renewal, refreshToken }: ControlSession): string {
+  const { keyId = '', principals = [], expiresAt = 0 } = certificate ?? {};
+  const kept = refreshToken === 'keychain' ? ', also after a restart' : ' until the agent ends';
   const lines = [
-    `Signed in with ${printable(provisioner.name, 64)}: ${printable(keyId, 256)}`,
+    `Signed in with ${printable(provisioner, 64)}: ${printable(keyId, 256)}`,
     `  for the accounts ${printable(principals.join(' '), 1024)}`,
-    `  until ${validBefore}`,
+    `  until ${utc(expiresAt)}`,
+    renewal.way === 'none'
+      ? 'It cannot be renewed without you: sign in again when it has ended.'
+      : `The agent renews it${kept}. End it with: countersign logout`,
     'The key and its certificate are in the agent: see them with ssh-add -l.',
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function utc(epochMs: number): string {
+  return formatUtc(BigInt(Math.floor(epochMs / 1000)));
 }

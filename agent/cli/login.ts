@@ -1,4 +1,4 @@
-/** `countersign login` and `countersign logout`: their options. */
+/** `countersign login`, `renew` and `logout`: their options. */
 import { type Command, InvalidArgumentError } from 'commander';
 
 export interface LoginOptions {
@@ -15,10 +15,13 @@ export interface LoginOptions {
 
 export type LogoutOptions = Pick<LoginOptions, 'socket' | 'stateDir' | 'json'>;
 
+export type RenewOptions = Pick<LoginOptions, 'provisioner' | 'socket' | 'json'>;
+
 const details = `
 Opens the sign-in page of your identity provider in the browser. When you are back, the CA gives a certificate for a key that is made
-for this sign-in and lives in the ssh-agent alone, until the certificate ends: the agent in SSH_AUTH_SOCK, else the one of
-\`countersign agent\`. Where no browser can be shown, and with --device, you sign in on another device with a code instead.`;
+for this sign-in and lives in the ssh-agent alone. The agent of \`countersign agent\` renews it from then on, where the identity provider or
+the CA lets it; another ssh-agent, in SSH_AUTH_SOCK, keeps it until it ends. Where no browser can be shown, and with --device, you sign
+in on another device with a code instead.`;
 
 export function registerLogin(program: Command): void {
   program
@@ -31,7 +34,7 @@ export function registerLogin(program: Command): void {
     .option('--no-browser', 'open none: show the address, and wait')
     .option('--provider-ca <file>', 'trust the certificates in this PEM file at the identity provider too')
     .option('--timeout <seconds>', 'how long to wait for you', parseSeconds, 300)
-    .option('--socket <path>', 'the socket of the agent, in place of SSH_AUTH_SOCK')
+    .option('--socket <path>', 'the socket of the agent; default: yours (docs/agent.md)')
     .option('--state-dir <dir>', 'where to keep what is known')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', details)
@@ -41,14 +44,25 @@ export function registerLogin(program: Command): void {
     });
   program
     .command('logout')
-    .summary('remove the keys and certificates of the CA from the ssh-agent')
-    .description('Remove the keys and certificates of the CA from the ssh-agent.')
-    .option('--socket <path>', 'the socket of the agent, in place of SSH_AUTH_SOCK')
+    .summary('end the sign-in: here, in the keychain and at the identity provider')
+    .description('End the sign-in, and remove the keys and certificates of the CA from the ssh-agent.')
+    .option('--socket <path>', 'the socket of the agent; default: yours (docs/agent.md)')
     .option('--state-dir <dir>', 'where to keep what is known')
     .option('--json', 'print the result as JSON')
     .action(async (options: LogoutOptions) => {
       const { runLogout } = await import('./login-end-run.ts');
-      await runLogout(options);
+      process.exitCode = await runLogout(options);
+    });
+  program
+    .command('renew')
+    .summary('renew the certificates of your sign-ins now')
+    .description('Renew the certificates of your sign-ins now. The agent does it by itself in time.')
+    .option('--provisioner <name>', 'of this sign-in alone')
+    .option('--socket <path>', 'the socket of the agent; default: yours (docs/agent.md)')
+    .option('--json', 'print the result as JSON')
+    .action(async (options: RenewOptions) => {
+      const { runRenew } = await import('./login-renew-run.ts');
+      process.exitCode = await runRenew(options);
     });
 }
 

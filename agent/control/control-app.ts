@@ -1,6 +1,6 @@
-/** The routes of the control API. Each route is a line of protocol/control.ts; later commands (sign-in, renew) add theirs. */
+/** The routes of the control API. Each route is a line of protocol/control.ts. */
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
-import { ControlAnswer, type ControlError } from '#protocol/control.ts';
+import { ControlAnswer, type ControlError, ControlSessionRequest, ControlSignInRequest } from '#protocol/control.ts';
 import type { ControlParts } from './control-server.ts';
 
 const KEEP_ALIVE_MS = 15_000;
@@ -29,8 +29,33 @@ export async function createControlApp(parts: Omit<ControlParts, 'socket'>): Pro
       return sendError(reply, 404, 'question-gone', 'that question was answered, withdrawn or ran out of time');
     },
   );
+  addSignIn(app, parts);
   await app.ready();
   return app;
+}
+
+function addSignIn(app: FastifyInstance, { signIn }: Pick<ControlParts, 'signIn'>): void {
+  app.post<{ Body: ControlSignInRequest }>(
+    '/v1/sign-in',
+    { schema: { body: ControlSignInRequest } },
+    async (request) => ({
+      id: (await signIn.start(request.body)).id,
+    }),
+  );
+  app.post<{ Params: { id: string } }>('/v1/sign-in/:id/cancel', (request, reply) =>
+    signIn.cancel(request.params.id)
+      ? { cancelled: true }
+      : sendError(reply, 404, 'sign-in-gone', 'that sign-in is over'),
+  );
+  const schema = { body: ControlSessionRequest };
+  app.post<{ Body: ControlSessionRequest }>('/v1/sign-out', { schema }, async (request) => ({
+    sessions: await signIn.signOut(request.body),
+  }));
+  app.post<{ Body: ControlSessionRequest }>('/v1/renew', { schema }, async (request, reply) => {
+    const sessions = await signIn.renew(request.body);
+    if (sessions.length > 0) return { sessions };
+    return sendError(reply, 404, 'no-session', 'nobody is signed in');
+  });
 }
 
 function sendError(reply: FastifyReply, status: number, code: ControlError['code'], message: string): FastifyReply {
@@ -38,7 +63,10 @@ function sendError(reply: FastifyReply, status: number, code: ControlError['code
 }
 
 /** Server-sent events: the whole state at once and after each change, a comment now and then to notice a dead client. */
-function sendEvents(reply: FastifyReply, { state, changes }: Pick<ControlParts, 'state' | 'changes'>): void {
+function sendEvents(
+  reply: FastifyReply,
+  { state, changes, watchers }: Pick<ControlParts, 'state' | 'changes' | 'watchers'>,
+): void {
   const stream = reply.raw;
   stream.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
   let isBehind = false;
@@ -48,6 +76,7 @@ function sendEvents(reply: FastifyReply, { state, changes }: Pick<ControlParts, 
     else stream.write(`event: state\ndata: ${JSON.stringify(state())}\n\n`);
   };
   const listening = changes.listen(send);
+  watchers.count++;
   const timer = setInterval(() => stream.write(':\n\n'), KEEP_ALIVE_MS).unref();
   stream.on('drain', () => {
     if (!isBehind) return;
@@ -55,6 +84,7 @@ function sendEvents(reply: FastifyReply, { state, changes }: Pick<ControlParts, 
     send();
   });
   stream.once('close', () => {
+    watchers.count--;
     clearInterval(timer);
     listening[Symbol.dispose]();
   });

@@ -2,31 +2,27 @@
  * A client of the user agent's control API, for the commands of the terminal. Replies are checked against the schemas:
  * another program at that socket must not look like an agent.
  */
-import { existsSync } from 'node:fs';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import type { TSchema, Static } from 'typebox';
 import { Check } from 'typebox/value';
-import { ControlAnswerReply, ControlError, ControlState } from '#protocol/control.ts';
+import {
+  ControlAnswerReply,
+  ControlCancelReply,
+  ControlError,
+  ControlRenewReply,
+  type ControlSessionRequest,
+  ControlSignInReply,
+  type ControlSignInRequest,
+  ControlSignOutReply,
+  ControlState,
+} from '#protocol/control.ts';
 import { AgentFailure } from '../user/agent-failure.ts';
 import { readableBytes } from '../user/readable-bytes.ts';
-import { controlSocketOf, defaultSocketPath } from '../user/socket-path.ts';
 
 const MAX_REPLY_LENGTH = 4 * 1024 * 1024;
 const REQUEST_TIMEOUT_MS = 10_000;
-
-/**
- * The control socket of the agent meant: of `agentSocket`, else of the user's daemon, else of the agent in SSH_AUTH_SOCK.
- * @throws AgentFailure `no-agent`
- */
-export function findControlSocket(agentSocket: string | undefined, environment = process.env): string {
-  if (agentSocket !== undefined) return controlSocketOf(agentSocket);
-  const candidates = [defaultSocketPath(environment), environment['SSH_AUTH_SOCK'] ?? ''].map(controlSocketOf);
-  const found = candidates.find((each) => existsSync(each));
-  if (found !== undefined) return found;
-  throw new AgentFailure('no-agent', 'no Countersign agent is running', {
-    advice: 'Start one with: countersign agent, or name its socket with --socket.',
-  });
-}
+/** For what asks the identity provider and the CA, and waits for both. */
+const PROVIDER_TIMEOUT_MS = 180_000;
 
 /** @throws AgentFailure */
 export async function fetchState(socket: string): Promise<ControlState> {
@@ -36,7 +32,29 @@ export async function fetchState(socket: string): Promise<ControlState> {
 /** @returns what the answer came to @throws AgentFailure `question-gone` when somebody else answered, or nobody in time */
 export async function answerQuestion(socket: string, id: string, allow: boolean): Promise<'allowed' | 'denied'> {
   const path = `/v1/questions/${encodeURIComponent(id)}/answer`;
-  return (await send(socket, 'POST', path, ControlAnswerReply, { allow })).outcome;
+  return (await send(socket, 'POST', path, ControlAnswerReply, { body: { allow } })).outcome;
+}
+
+/** Starts a sign-in. @returns its id in `signIn.signIns` of the state @throws AgentFailure */
+export async function startSignIn(socket: string, request: ControlSignInRequest): Promise<string> {
+  return (await send(socket, 'POST', '/v1/sign-in', ControlSignInReply, { body: request })).id;
+}
+
+/** @throws AgentFailure `sign-in-gone` when it is over */
+export async function cancelSignIn(socket: string, id: string): Promise<void> {
+  await send(socket, 'POST', `/v1/sign-in/${encodeURIComponent(id)}/cancel`, ControlCancelReply, { body: {} });
+}
+
+/** @throws AgentFailure */
+export async function signOut(socket: string, request: ControlSessionRequest): Promise<ControlSignOutReply> {
+  const path = '/v1/sign-out';
+  return send(socket, 'POST', path, ControlSignOutReply, { body: request, timeoutMs: PROVIDER_TIMEOUT_MS });
+}
+
+/** @throws AgentFailure `no-session` when nobody is signed in */
+export async function renewSessions(socket: string, request: ControlSessionRequest): Promise<ControlRenewReply> {
+  const path = '/v1/renew';
+  return send(socket, 'POST', path, ControlRenewReply, { body: request, timeoutMs: PROVIDER_TIMEOUT_MS });
 }
 
 /** Every state from now on, the first at once. Ends when the agent ends. @throws AgentFailure */
@@ -60,13 +78,15 @@ async function send<Schema extends TSchema>(
   method: string,
   path: string,
   schema: Schema,
-  body?: unknown,
+  { body, timeoutMs = REQUEST_TIMEOUT_MS }: { readonly body?: unknown; readonly timeoutMs?: number } = {},
 ): Promise<Static<Schema>> {
-  const response = await open(socket, method, path, body, AbortSignal.timeout(REQUEST_TIMEOUT_MS));
+  const response = await open(socket, method, path, body, AbortSignal.timeout(timeoutMs));
   const text = Buffer.from(await readableBytes(response, MAX_REPLY_LENGTH)).toString('utf8');
   if (response.statusCode === 200) return parse(text, schema);
   const { code, message } = parse(text, ControlError);
-  throw new AgentFailure(code === 'question-gone' ? 'question-gone' : 'no-agent', message);
+  if (code === 'question-gone' || code === 'sign-in-gone') throw new AgentFailure(code, message);
+  if (code === 'no-session') throw new AgentFailure(code, message, { advice: 'Sign in with: countersign login' });
+  throw new AgentFailure('no-agent', message);
 }
 
 function parse<Schema extends TSchema>(text: string, schema: Schema): Static<Schema> {

@@ -8,6 +8,7 @@ import type { ControlState } from '#protocol/control.ts';
 import type { ChangeSignal } from '../user/change-signal.ts';
 import type { ConfirmationQueue } from '../user/confirmation-queue.ts';
 import type { Peer } from '../user/agent-state.ts';
+import type { SignInService } from '../user/session/sign-in-service.ts';
 import { listenPrivately } from '../user/socket-path.ts';
 
 export interface ControlParts {
@@ -15,6 +16,9 @@ export interface ControlParts {
   readonly state: () => ControlState;
   readonly queue: ConfirmationQueue;
   readonly changes: ChangeSignal;
+  readonly signIn: SignInService;
+  /** Counts the clients of the event stream: faces that would show a question. */
+  readonly watchers: { count: number };
   readonly peerOf: (socket: Socket) => Peer | undefined;
   readonly isPeerAllowed: (peer: Peer | undefined) => boolean;
 }

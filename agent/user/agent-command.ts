@@ -10,6 +10,7 @@ import { reportToParent, startInBackground } from './background.ts';
 import { closeDebuggerDoor, endSignal } from './end-signal.ts';
 import { runCommand } from './run-command.ts';
 import { type AgentOptions, startAgent } from './running-agent.ts';
+import { defaultSignInSettings } from './session/sign-in-settings.ts';
 import { formatKilled, formatVariables } from './shell-output.ts';
 import { defaultSocketPath, isSamePath, makeTemporarySocketDirectory, preparePrivateDirectory } from './socket-path.ts';
 
@@ -87,6 +88,7 @@ async function agentOptions(
   socket: string,
 ): Promise<AgentOptions> {
   const config = await readConfig(invocation, options);
+  const isDaemon = invocation.mode === 'daemon';
   const former = process.env['SSH_AUTH_SOCK'];
   const hasFormer = invocation.usesFormerAgent && former !== undefined && former !== '';
   const formerAgent = hasFormer ? [{ name: 'former', socket: former }] : [];
@@ -98,6 +100,8 @@ async function agentOptions(
     confirmTimeoutSeconds: config.confirmTimeoutSeconds,
     maxOffered: config.maxOffered,
     choose: config.choose,
+    signIn: config.signIn,
+    usesKeychain: isDaemon ? config.signIn.keychain !== 'off' : config.signIn.keychain === 'on',
     upstreams: upstreams.filter((each) => !isSamePath(each.socket, socket)), // never ourselves
     report: (error) => process.stderr.write(`countersign agent: ${faultText(error)}\n`),
   };
@@ -105,7 +109,7 @@ async function agentOptions(
 
 /** The file is read for the daemon, and wherever it is named; a stand-in for ssh-agent has no file. */
 async function readConfig(invocation: AgentInvocation, options: AgentArguments): Promise<AgentConfig> {
-  const none: AgentConfig = { upstreams: [], choose: [] };
+  const none: AgentConfig = { upstreams: [], choose: [], signIn: defaultSignInSettings };
   if (options.config === undefined && invocation.mode !== 'daemon') return none;
   const base = process.env['XDG_CONFIG_HOME'] ?? join(homedir(), '.config');
   const path = options.config ?? join(base, 'countersign', 'agent.toml');

@@ -10,6 +10,9 @@ export type AgentFailureCode =
   | 'agent-options'
   | 'agent-config'
   | 'question-gone'
+  | 'sign-in-gone' // the sign-in that was asked about is over
+  | 'agent-locked'
+  | 'no-session' // nobody is signed in
   | 'service-install';
 
 export class AgentFailure extends Failure<AgentFailureCode> {

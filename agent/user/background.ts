@@ -39,8 +39,8 @@ export function reportToParent(report: ChildReport): void {
   process.send?.(report, undefined, undefined, () => process.disconnect?.());
 }
 
-/** Node with this script, or the executable alone. */
-function ownCommand(): [string, ...string[]] {
+/** How to start this program again: Node with this script, or the executable alone. */
+export function ownCommand(): [string, ...string[]] {
   if (isSea()) return [process.execPath];
   return [process.execPath, ...process.execArgv, process.argv[1] ?? ''];
 }

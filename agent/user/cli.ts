@@ -31,6 +31,7 @@ export function registerAgent(program: Command): void {
       const { runAgentCommand } = await import('./agent-command.ts');
       process.exitCode = await runAgentCommand(options, command);
     });
+  registerKeychainHelper(program);
 }
 
 /** The agent as a service of the user's session. */
@@ -52,6 +53,14 @@ export function registerAgentService(program: Command): void {
         runServiceCommand(action as keyof typeof actions);
       });
   }
+}
+
+/** Started by the agent alone. */
+function registerKeychainHelper(program: Command): void {
+  program.command('keychain-helper', { hidden: true }).action(async () => {
+    const { runKeychainHelper } = await import('./keychain/keychain-operation.ts');
+    await runKeychainHelper();
+  });
 }
 
 /** Commands that talk to the running agent over its control socket. */

@@ -1,13 +1,14 @@
 /** `countersign status` and `countersign approve`: the terminal as a face of the agent. */
 import { type Interface, createInterface } from 'node:readline/promises';
 import type { ControlQuestion } from '#protocol/control.ts';
-import { answerQuestion, fetchState, findControlSocket, watchStates } from '../control/control-client.ts';
+import { answerQuestion, fetchState, watchStates } from '../control/control-client.ts';
+import { chooseControlSocket } from './agent-choice.ts';
 import { AgentFailure } from './agent-failure.ts';
 import { promptText } from './prompt-text.ts';
 import { formatStatus } from './status-text.ts';
 
 export async function runStatus(options: { readonly socket?: string; readonly json?: boolean }): Promise<void> {
-  const state = await fetchState(findControlSocket(options.socket));
+  const state = await fetchState(await chooseControlSocket(options.socket));
   process.stdout.write(
     options.json === true ? `${JSON.stringify(state, undefined, 2)}\n` : formatStatus(state, Date.now()),
   );
@@ -21,7 +22,7 @@ export interface ApproveOptions {
 
 /** The exit status: 1 when a question was denied. @throws AgentFailure */
 export async function runApprove(id: string | undefined, options: ApproveOptions): Promise<number> {
-  const socket = findControlSocket(options.socket);
+  const socket = await chooseControlSocket(options.socket);
   if (options.watch === true) return watchQuestions(socket);
   const { questions } = await fetchState(socket);
   const question = questions.find((each) => each.id === id) ?? (id === undefined ? onlyOf(questions) : undefined);

@@ -9,12 +9,14 @@ import { version } from '#protocol/version.ts';
 import type { AgentState } from './agent-state.ts';
 import type { ConfirmationQueue } from './confirmation-queue.ts';
 import { type Identity, displayText } from './identity.ts';
+import type { SignInService } from './session/sign-in-service.ts';
 import type { UpstreamAgents } from './upstream-agents.ts';
 
 export interface DescribedParts {
   readonly agent: AgentState;
   readonly queue: ConfirmationQueue;
   readonly upstreams: UpstreamAgents;
+  readonly signIn: SignInService;
   readonly protection: ControlState['protection'];
   readonly startedAt: number;
   readonly socket: string;
@@ -22,7 +24,7 @@ export interface DescribedParts {
 
 /** While the agent is locked its identities are not told. */
 export function describeState(parts: DescribedParts): ControlState {
-  const { agent, queue, upstreams, protection, startedAt, socket } = parts;
+  const { agent, queue, upstreams, signIn, protection, startedAt, socket } = parts;
   const locked = agent.lock.isLocked;
   const monotonicNow = performance.now();
   const wallNow = Date.now();
@@ -36,6 +38,7 @@ export function describeState(parts: DescribedParts): ControlState {
     identities: locked ? [] : agent.store.all().map((each) => describeIdentity(each, wallNow - monotonicNow)),
     questions: [...queue.questions],
     upstreams: upstreams.describe(),
+    signIn: locked ? { ...signIn.describe(), sessions: [] } : signIn.describe(),
   };
 }
 

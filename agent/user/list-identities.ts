@@ -23,7 +23,7 @@ interface CachedAnswer {
 const cache = new WeakMap<AgentState, CachedAnswer>();
 
 export function listIdentities(agent: AgentState, connection: ConnectionState, now: Moment): Outcome {
-  if (agent.source?.isWanted(agent.store, now) === true)
+  if (agent.source?.isWanted(agent.store, connection.bindings) === true)
     return { effect: 'provide', again: (later) => listWhatIsThere(agent, connection, later) };
   return listWhatIsThere(agent, connection, now);
 }

@@ -86,9 +86,9 @@ async function signUpstream(
 }
 
 /** A sign-in that fails or takes too long leaves the listing as it is. */
-async function provide({ agent, signal }: Performing): Promise<void> {
+async function provide({ agent, connection, signal }: Performing): Promise<void> {
   const bounded = AbortSignal.any([signal, AbortSignal.timeout(PROVIDE_TIMEOUT_MS)]);
-  await agent.source?.provide(agent.store, bounded).catch(() => undefined);
+  await agent.source?.provide(agent.store, connection.bindings, bounded).catch(() => undefined);
 }
 
 function withProgram(subject: QuestionSubject, { connection }: Performing): QuestionSubject {

@@ -15,12 +15,13 @@ import { ConfirmationDesk } from './confirmation-desk.ts';
 import { ConfirmationQueue } from './confirmation-queue.ts';
 import { describeState } from './describe-state.ts';
 import { type ChoiceRule, IdentityChoice } from './identity-choice.ts';
-import type { IdentitySource } from './identity-source.ts';
 import { IdentityStore } from './identity-store.ts';
 import { startExpiry } from './expiry-timer.ts';
 import { systemClock } from './moment.ts';
 import { type NativeCalls, loadNativeCalls } from './native-calls.ts';
 import { DEFAULT_ALLOWED_PROVIDERS } from './provider-policy.ts';
+import { SignInService } from './session/sign-in-service.ts';
+import { type SignInSettings, defaultSignInSettings } from './session/sign-in-settings.ts';
 import { controlSocketOf, listenPrivately } from './socket-path.ts';
 import { createAgentServer } from './socket-server.ts';
 import { UpstreamAgents, type UpstreamConfig } from './upstream-agents.ts';
@@ -37,7 +38,9 @@ export interface AgentOptions {
   readonly maxOffered?: number | undefined;
   readonly choose?: readonly ChoiceRule[];
   readonly upstreams?: readonly UpstreamConfig[];
-  readonly source?: IdentitySource;
+  readonly signIn?: SignInSettings;
+  /** Whether sessions may be kept in the keychain of the system. */
+  readonly usesKeychain?: boolean;
   /** Told of faults of ours. */
   readonly report: (error: unknown) => void;
 }
@@ -58,32 +61,59 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     changes.notify,
   );
   const upstreams = new UpstreamAgents(options.upstreams ?? []);
-  const agent = makeState(options, changes, upstreams.size > 0);
+  const store = new IdentityStore(changes.notify);
+  const watchers = { count: 0 };
+  const signIn = stack.use(
+    new SignInService({
+      store,
+      clock: systemClock,
+      changes,
+      settings: options.signIn ?? defaultSignInSettings,
+      socket: options.socket,
+      usesKeychain: options.usesKeychain === true,
+      watchers: () => watchers.count,
+      report: options.report,
+    }),
+  );
+  const agent = makeState(options, changes, { store, source: signIn, hasUpstreams: upstreams.size > 0 });
   const startedAt = Date.now();
   const state = (): ControlState =>
-    describeState({ agent, queue, upstreams, protection, startedAt, socket: options.socket });
+    describeState({ agent, queue, upstreams, signIn, protection, startedAt, socket: options.socket });
   const peers = { peerOf: peerFinder(native), isPeerAllowed: peerRule(native) };
   const desk = new ConfirmationDesk(queue, systemClock, askpassProgram(process.env));
   const server = createAgentServer({ agent, clock: systemClock, desk, upstreams, report: options.report, ...peers });
   stack.use(startExpiry(agent.store, changes, systemClock));
-  stack.use(await openControlServer({ socket: controlSocketOf(options.socket), state, queue, changes, ...peers }));
+  stack.use(
+    await openControlServer({
+      socket: controlSocketOf(options.socket),
+      state,
+      queue,
+      changes,
+      signIn,
+      watchers,
+      ...peers,
+    }),
+  );
   stack.use(await listenPrivately(server, options.socket));
+  signIn.restore().catch(options.report);
   setTimeout(() => native?.trimMemory(), TRIM_AFTER_MS).unref();
   const owned = stack.move();
   return { agent, state, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-function makeState(options: AgentOptions, changes: ChangeSignal, hasUpstreams: boolean): AgentState {
+function makeState(
+  options: AgentOptions,
+  changes: ChangeSignal,
+  parts: Pick<AgentState, 'store' | 'hasUpstreams'> & { readonly source: SignInService },
+): AgentState {
   return {
-    store: new IdentityStore(changes.notify),
     lock: new AgentLock(changes.notify),
     choice: new IdentityChoice(options.choose, options.maxOffered),
     policy: {
       defaultLifetimeSeconds: options.lifetimeSeconds,
       allowedProviders: options.allowedProviders ?? DEFAULT_ALLOWED_PROVIDERS,
     },
-    hasUpstreams,
-    ...(options.source === undefined ? {} : { source: options.source }),
+    ...parts,
     canonicalPath,
     random: randomBytes,
   };

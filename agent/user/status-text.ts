@@ -1,5 +1,7 @@
 /** The agent's state in words, for `countersign status`. */
 import type { ControlIdentity, ControlState } from '#protocol/control.ts';
+import { formatDuration } from './duration-text.ts';
+import { formatSignIn } from './sign-in-text.ts';
 import { promptText } from './prompt-text.ts';
 
 /** @param now epoch milliseconds */
@@ -12,6 +14,7 @@ export function formatStatus(state: ControlState, now: number): string {
       identities.map((each) => formatIdentity(each, now)),
       state.locked ? 'locked away' : 'none',
     ),
+    ...formatSignIn(state.signIn, now),
     ...section(
       'Other agents',
       upstreams.map((each) => `${each.name}: ${each.health}, ${each.socket}`),
@@ -35,24 +38,6 @@ function formatIdentity({ fingerprint, kind, comment, certificate, ...rest }: Co
   ];
   const named = certificate === undefined ? '' : ` "${certificate.keyId}" for ${certificate.principals.join(', ')}`;
   return `${kind} ${fingerprint} ${comment}${named}${uses.length > 0 ? ` (${uses.join('; ')})` : ''}`;
-}
-
-/** Two units, e.g. `7h 30m`. */
-export function formatDuration(ms: number): string {
-  const seconds = Math.max(0, Math.round(ms / 1000));
-  const parts: readonly (readonly [number, string])[] = [
-    [Math.floor(seconds / 86_400), 'd'],
-    [Math.floor(seconds / 3600) % 24, 'h'],
-    [Math.floor(seconds / 60) % 60, 'm'],
-    [seconds % 60, 's'],
-  ];
-  const first = parts.findIndex(([count]) => count > 0);
-  if (first < 0) return '0s';
-  return parts
-    .slice(first, first + 2)
-    .filter(([count]) => count > 0)
-    .map(([count, unit]) => `${count}${unit}`)
-    .join(' ');
 }
 
 function section(title: string, lines: readonly string[], empty: string): string[] {

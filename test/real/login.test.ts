@@ -7,6 +7,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { enterDeviceCode } from '#test/simulator/openid-provider/scripted-browser.ts';
 import type { LabProcess } from '#test/support/lab-process.ts';
 import { startProcess } from '#test/support/lab-process.ts';
+import { createBoundKey } from '#agent/user/login/key-binding.ts';
+import type { Provisioner } from '#agent/user/login/provisioner.ts';
+import { fetchIdToken } from '#agent/user/login/sign-in.ts';
 import { startSshd } from '#test/support/sshd.ts';
 import { makeDirectory, makeKeyFile, startTestAgent } from './agent-fixture.ts';
 import { runAgent } from './host-agent-fixture.ts';
@@ -122,6 +125,13 @@ describe('login', () => {
     expect(await list(agent.env)).toMatch(/^256 SHA256:\S+ own \(ED25519\)$/);
   });
 
+  it('trusts the provider as the CA tells, without a file', async () => {
+    await using agent = await startTestAgent();
+    const args = ['--socket', agent.socket, ...stage.stateDirectory, '--browser', await stage.browserOf('alice')];
+    const { status, stderr } = await runAgent(['login', ...args]);
+    expect(status, stderr).toBe(0);
+  });
+
   it('shows the browser a page without a script at the end', async () => {
     await using agent = await startTestAgent();
     const browser = await stage.browserOf('alice');
@@ -186,9 +196,21 @@ describe('login is refused', () => {
   });
 
   it('by a provider whose certificate nothing here trusts', async () => {
-    await using agent = await startTestAgent();
-    const result = await runAgent(['login', '--no-browser', '--socket', agent.socket, ...stage.stateDirectory]);
-    expect(result).toMatchObject({ status: 1, code: 'provider-untrusted' });
+    const client = { redirectUris: ['http://127.0.0.1:0/back'], deviceFlow: false, pushedAuthorization: false };
+    const provisioner: Provisioner = {
+      name: 'corp',
+      issuer: stage.idp.issuer,
+      clientId: 'countersign',
+      scopes: ['openid'],
+      client: { ...client, nonceBinding: 'required', authorizationParameters: {} },
+    };
+    const signingIn = fetchIdToken(provisioner, createBoundKey(), {
+      chooseFlow: () => 'browser',
+      showUrl: async () => expect.unreachable(),
+      showDevicePrompt: () => expect.unreachable(),
+      signal: AbortSignal.timeout(30_000),
+    });
+    await expect(signingIn).rejects.toMatchObject({ code: 'provider-untrusted' });
   });
 
   it('when nobody comes back in time', async () => {

@@ -11,7 +11,6 @@ import { encodePublicKey } from '#openssh/public-key.ts';
 import { equalBytes } from '#openssh/wire.ts';
 import { AgentFailure } from '../agent-failure.ts';
 import { SessionBindings } from '../session-bindings.ts';
-import { defaultSocketPath, isLive } from '../socket-path.ts';
 import { UpstreamError, UpstreamLink } from '../upstream-link.ts';
 import type { BoundKey } from './key-binding.ts';
 import { LoginError } from './login-error.ts';
@@ -21,20 +20,6 @@ const REPLY_TIMEOUT_MS = 10_000;
 export interface HeldCertificate {
   readonly certificate: Certificate;
   readonly comment: string;
-}
-
-/**
- * The socket of the agent meant: `given`, else SSH_AUTH_SOCK, else the user's daemon.
- * @throws AgentFailure `no-agent`
- */
-export async function findAgentSocket(given: string | undefined, environment = process.env): Promise<string> {
-  const inherited = environment['SSH_AUTH_SOCK'] ?? '';
-  const candidates = given === undefined ? [inherited, defaultSocketPath(environment)] : [given];
-  for (const path of candidates) if (path !== '' && (await isLive(path))) return path;
-  throw new AgentFailure('no-agent', 'no ssh-agent is running to keep the key', {
-    advice:
-      'Start one with: countersign agent (see docs/agent.md), or name its socket in SSH_AUTH_SOCK or with --socket.',
-  });
 }
 
 export class AgentKeys implements Disposable {

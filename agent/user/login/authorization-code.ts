@@ -6,6 +6,7 @@ import * as oidc from 'openid-client';
 import { openLoopbackListener } from './loopback-listener.ts';
 import { httpsUrl } from './openid-provider.ts';
 import { foreignAnswer } from './provider-error.ts';
+import { type ProviderTokens, keepRefreshToken } from './provider-tokens.ts';
 import type { Provisioner } from './provisioner.ts';
 
 export interface CodeFlow {
@@ -16,11 +17,11 @@ export interface CodeFlow {
   readonly signal: AbortSignal;
 }
 
-/** The ID token. @throws LoginError, the reason of `signal`, and errors of openid-client, for `providerError` */
+/** Bound to `nonce`. @throws LoginError, the reason of `signal`, and errors of openid-client, for `providerError` */
 export async function signInWithCode(
   config: oidc.Configuration,
   { provisioner, nonce, show, signal }: CodeFlow,
-): Promise<string> {
+): Promise<ProviderTokens> {
   await using listener = await openLoopbackListener(provisioner.client.redirectUris);
   const [verifier, state] = [oidc.randomPKCECodeVerifier(), oidc.randomState()];
   const extra = provisioner.client.authorizationParameters;
@@ -46,7 +47,7 @@ export async function signInWithCode(
     idTokenExpected: true,
     ...maxAgeOf(extra),
   });
-  return tokens.id_token ?? '';
+  return { idToken: tokens.id_token ?? '', isBound: true, ...keepRefreshToken(tokens.refresh_token) };
 }
 
 /** Pushed (RFC 9126) where the CA says so or the provider insists, and offers it. */

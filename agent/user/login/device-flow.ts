@@ -3,21 +3,13 @@
  * (`interval`, `slow_down`). The endpoint is the one of the discovery document; none there, no flow.
  */
 import * as oidc from 'openid-client';
-import { renderUnicodeCompact } from 'uqr';
 import { printable } from '../../ca/foreign-text.ts';
+import type { DevicePrompt } from './device-prompt.ts';
 import { LoginError } from './login-error.ts';
 import { httpsUrl } from './openid-provider.ts';
 import { foreignAnswer } from './provider-error.ts';
+import { type ProviderTokens, keepRefreshToken } from './provider-tokens.ts';
 import type { Provisioner } from './provisioner.ts';
-
-export interface DevicePrompt {
-  /** Where to go. */
-  readonly url: URL;
-  /** What to type there. */
-  readonly code: string;
-  /** Where the code is filled in already. */
-  readonly completeUrl?: URL;
-}
 
 export interface DeviceFlow {
   readonly provisioner: Provisioner;
@@ -26,11 +18,11 @@ export interface DeviceFlow {
   readonly signal: AbortSignal;
 }
 
-/** The ID token, and whether it has our nonce. @throws LoginError, and errors of openid-client, for `providerError` */
+/** @throws LoginError, and errors of openid-client, for `providerError` */
 export async function signInWithDevice(
   config: oidc.Configuration,
   { provisioner, nonce, show, signal }: DeviceFlow,
-): Promise<{ readonly idToken: string; readonly isBound: boolean }> {
+): Promise<ProviderTokens> {
   requireDeviceFlow(config, provisioner);
   const { issuer, client, scopes } = provisioner;
   const parameters = { ...client.authorizationParameters, scope: scopes.join(' '), nonce };
@@ -49,7 +41,7 @@ export async function signInWithDevice(
     if (tokens.id_token === undefined) throw foreignAnswer(undefined, issuer);
     if (given !== undefined && given !== nonce) throw foreignAnswer(undefined, issuer);
     if (given === undefined && client.nonceBinding === 'required') throw nonceMissing(issuer);
-    return { idToken: tokens.id_token, isBound: given === nonce };
+    return { idToken: tokens.id_token, isBound: given === nonce, ...keepRefreshToken(tokens.refresh_token) };
   } catch (error) {
     signal.throwIfAborted();
     if (!expiry.aborted) throw error;
@@ -75,14 +67,4 @@ function nonceMissing(issuer: string): LoginError {
     advice:
       'It does not bind tokens of this flow to a key. Sign in with a browser, or the administrator of the CA sets nonce_binding = "optional".',
   });
-}
-
-/** For a terminal: dark modules on light, whatever its colours. */
-export function formatDevicePrompt(
-  { url, code, completeUrl }: DevicePrompt,
-  options: { readonly qr: boolean },
-): string {
-  const lines = [`Open ${url.href}`, `and enter the code  ${code}`];
-  if (options.qr) lines.push('', renderUnicodeCompact((completeUrl ?? url).href, { border: 2 }));
-  return `${lines.join('\n')}\n`;
 }

@@ -25,11 +25,14 @@ export interface BoundKey {
 }
 
 export function createBoundKey(): BoundKey {
-  const { privateKey } = generateKeyPairSync('ed25519');
+  return boundKeyOf(generateKeyPairSync('ed25519').privateKey, randomBytes(SALT_LENGTH));
+}
+
+/** @param privateKey Ed25519 @param salt 32 bytes @throws TypeError for anything else */
+export function boundKeyOf(privateKey: KeyObject, salt: Uint8Array): BoundKey {
   const publicKey = publicKeyFromObject(privateKey);
-  if (publicKey.type !== 'ssh-ed25519') throw new TypeError('node:crypto made another key than was asked for');
+  if (publicKey.type !== 'ssh-ed25519') throw new TypeError('the key of a sign-in is an Ed25519 key');
   const blob = encodePublicKey(publicKey);
-  const salt = randomBytes(SALT_LENGTH);
   return { privateKey, publicKey, blob, salt, nonce: identityNonce(blob, salt) };
 }
 

@@ -13,6 +13,9 @@ export type LoginErrorCode =
   | 'provider-untrusted' // TLS
   | 'provider-invalid' // what it answered is not OpenID Connect
   | 'device-flow-unavailable'
+  | 'session-ended' // the provider does not take the refresh token any more
+  | 'refresh-unusable' // the provider refreshes in a way that gives no certificate here
+  | 'sign-in-gone' // it was cancelled, or another took its place
   | 'nonce-missing' // the ID token is not bound to the key
   | 'certificate-not-ours' // the CA answered with another certificate than a sign-in gets
   | 'agent-refused'; // the agent did not take the key, or lost the certificate

@@ -1,5 +1,5 @@
 /**
- * HTTPS to identity providers: the certificate authorities of Node and of the system, one more file when the person names it, bounds on
+ * HTTPS to identity providers: the certificate authorities of Node and of the system, those that the CA tells of or the person names, bounds on
  * every wait and every body. Does I/O. Refused on purpose: redirects are the caller's (openid-client follows none), TLS below 1.2.
  */
 import { getCACertificates } from 'node:tls';
@@ -13,9 +13,9 @@ export interface ProviderFetch extends AsyncDisposable {
   readonly fetch: CustomFetch;
 }
 
-/** @param extraCa PEM of certificates to trust besides @param timeoutMs for an answer, and for each silence within it */
-export function openProviderFetch(extraCa: string | undefined, timeoutMs: number, signal: AbortSignal): ProviderFetch {
-  const ca = [...new Set([...getCACertificates('default'), ...getCACertificates('system')]), extraCa ?? []].flat();
+/** @param extraCas PEM of certificates to trust besides @param timeoutMs for an answer, and for each silence within it */
+export function openProviderFetch(extraCas: readonly string[], timeoutMs: number, signal: AbortSignal): ProviderFetch {
+  const ca = [...new Set([...getCACertificates('default'), ...getCACertificates('system')]), ...extraCas];
   const agent = new Agent({
     connect: { ca, minVersion: 'TLSv1.2', timeout: Math.min(CONNECT_TIMEOUT_MS, timeoutMs) },
     headersTimeout: timeoutMs,

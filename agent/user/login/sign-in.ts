@@ -7,12 +7,14 @@ import { ProvisionersReply } from '#protocol/step-api.ts';
 import type { CaClient } from '../../ca/ca-client.ts';
 import { type Authority, fingerprintsOf } from '../../state/authority.ts';
 import { signInWithCode } from './authorization-code.ts';
-import { type DevicePrompt, signInWithDevice } from './device-flow.ts';
+import { signInWithDevice } from './device-flow.ts';
+import type { DevicePrompt } from './device-prompt.ts';
 import { type BoundKey, createBoundKey, proveIdentity } from './key-binding.ts';
 import { LoginError } from './login-error.ts';
 import { discoverProvider } from './openid-provider.ts';
 import { providerError } from './provider-error.ts';
 import { openProviderFetch } from './provider-fetch.ts';
+import type { ProviderTokens } from './provider-tokens.ts';
 import { type Provisioner, chooseProvisioner } from './provisioner.ts';
 import { requestUserCertificate } from './user-certificate.ts';
 
@@ -30,6 +32,8 @@ export interface SignInOptions {
   readonly showDevicePrompt: (prompt: DevicePrompt) => void;
   /** PEM of certificates to trust at the provider besides those of the system. */
   readonly providerCa?: string;
+  /** Whether a session will use a refresh token: without one none is asked for. */
+  readonly keepsSession: boolean;
   /** For each answer of the provider; default 15 s. */
   readonly providerTimeoutMs?: number;
   readonly signal: AbortSignal;
@@ -39,6 +43,9 @@ export interface SignedIn {
   readonly provisioner: Provisioner;
   readonly key: BoundKey;
   readonly certificate: Certificate;
+  /** Whether the ID token was bound to the key. */
+  readonly isBound: boolean;
+  readonly refreshToken?: string;
 }
 
 /** @throws CaError, LoginError, the reason of `signal` */
@@ -47,28 +54,50 @@ export async function signIn(options: SignInOptions): Promise<SignedIn> {
   const { provisioners } = await client.get('/provisioners', ProvisionersReply, new URLSearchParams({ limit: '100' }));
   const provisioner = chooseProvisioner(provisioners, options.provisioner);
   const key = createBoundKey();
-  const { idToken, isBound } = await fetchIdToken(provisioner, key, options);
+  const tokens = await fetchIdToken(
+    options.keepsSession ? provisioner : withoutOfflineAccess(provisioner),
+    key,
+    options,
+  );
+  const certificate = await certify({ client, authority, key, tokens });
+  return { ...tokens, provisioner, key, certificate };
+}
+
+export interface Certifying {
+  readonly client: CaClient;
+  readonly authority: Authority;
+  readonly key: BoundKey;
+  readonly tokens: ProviderTokens;
+}
+
+/** The certificate for a key and its ID token. @throws CaError, LoginError */
+export async function certify({ client, authority, key, tokens }: Certifying): Promise<Certificate> {
+  const { idToken, isBound } = tokens;
   const identityProof = isBound ? proveIdentity(key, idToken) : undefined;
   const proof = { keyBlob: key.blob, idToken, identityProof };
-  const certificate = await requestUserCertificate(client, proof, fingerprintsOf(authority.userCaKeys));
-  return { provisioner, key, certificate };
+  return requestUserCertificate(client, proof, fingerprintsOf(authority.userCaKeys));
+}
+
+/** A refresh token that nobody will use is one that somebody may steal (OpenID Connect Core 1.0 section 11). */
+function withoutOfflineAccess(provisioner: Provisioner): Provisioner {
+  return { ...provisioner, scopes: provisioner.scopes.filter((scope) => scope !== 'offline_access') };
 }
 
 /** All that happens at the identity provider. @throws LoginError, the reason of `signal` */
 export async function fetchIdToken(
   provisioner: Provisioner,
   { nonce }: BoundKey,
-  options: Omit<SignInOptions, 'authority' | 'client' | 'provisioner'>,
-): Promise<{ readonly idToken: string; readonly isBound: boolean }> {
+  options: Omit<SignInOptions, 'authority' | 'client' | 'provisioner' | 'keepsSession'>,
+): Promise<ProviderTokens> {
   const { signal, providerCa, providerTimeoutMs = PROVIDER_TIMEOUT_MS } = options;
-  await using http = openProviderFetch(providerCa, providerTimeoutMs, signal);
+  const trusted = [provisioner.client.providerCertificates ?? [], providerCa ?? []].flat();
+  await using http = openProviderFetch(trusted, providerTimeoutMs, signal);
   try {
     const config = await discoverProvider(provisioner, http, providerTimeoutMs);
     if (options.chooseFlow(provisioner) === 'device') {
       return await signInWithDevice(config, { provisioner, nonce, signal, show: options.showDevicePrompt });
     }
-    const idToken = await signInWithCode(config, { provisioner, nonce, signal, show: options.showUrl });
-    return { idToken, isBound: true };
+    return await signInWithCode(config, { provisioner, nonce, signal, show: options.showUrl });
   } catch (error) {
     signal.throwIfAborted();
     throw providerError(error, provisioner.issuer);

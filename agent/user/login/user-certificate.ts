@@ -36,6 +36,15 @@ export async function requestUserCertificate(
     ...(identityProof === undefined ? {} : { identityProof }),
   };
   const { crt } = await client.post('/ssh/sign', body, SshSignReply);
+  return acceptUserCertificate(crt, keyBlob, trustedCas);
+}
+
+/** What the CA answered, if it is one that this key gets now. @param crt base64 @throws LoginError `certificate-not-ours` */
+export function acceptUserCertificate(
+  crt: string,
+  keyBlob: Uint8Array,
+  trustedCas: ReadonlySet<Fingerprint>,
+): Certificate {
   const verdict = checkUserCertificate(crt, { keyBlob, trustedCas, now: BigInt(Math.floor(Date.now() / 1000)) });
   if (typeof verdict !== 'string') return verdict;
   throw new LoginError(

@@ -7,7 +7,7 @@ import { matchesPattern } from '#agent/user/pattern.ts';
 import { promptText } from '#agent/user/prompt-text.ts';
 import { isInPatternList } from '#agent/user/provider-policy.ts';
 import { formatKilled, formatVariables, shellKindOf } from '#agent/user/shell-output.ts';
-import { formatDuration } from '#agent/user/status-text.ts';
+import { formatDuration } from '#agent/user/duration-text.ts';
 import { moment } from './agent-fixture.ts';
 
 const code = (name: string): unknown => expect.objectContaining({ name: 'AgentFailure', code: name });
@@ -114,7 +114,22 @@ describe('configuration', () => {
       maxOffered: 5,
       upstreams: [{ name: 'g', socket: '/s' }],
       choose: [],
+      signIn: { whenAsked: 'ask', hosts: 'certified', waitSeconds: 60, keychain: 'auto' },
     });
+  });
+
+  test('of signing in says what happens when ssh asks, and for how long it waits', () => {
+    const section =
+      '[sign-in]\nwhen-asked = "browser"\nhosts = "all"\nwait = "1m40s"\nkeychain = "off"\nprovisioner = "corp"';
+    expect(parseAgentConfig(section, 'f').signIn).toEqual({
+      whenAsked: 'browser',
+      hosts: 'all',
+      waitSeconds: 100,
+      keychain: 'off',
+      provisioner: 'corp',
+    });
+    for (const wrong of ['wait = "101s"', 'wait = "0s"', 'when-asked = "yes"', 'open = true'])
+      expect(() => parseAgentConfig(`[sign-in]\n${wrong}`, 'f')).toThrow(code('agent-config'));
   });
 
   test('reports all faults together, unknown keys too', () => {

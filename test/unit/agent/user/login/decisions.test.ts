@@ -1,7 +1,7 @@
 /** What a sign-in decides: which provisioner, and which browser. */
 import { describe, expect, it } from 'vitest';
 import { browserCommand, openBrowser } from '#agent/user/login/browser.ts';
-import { formatDevicePrompt } from '#agent/user/login/device-flow.ts';
+import { formatDevicePrompt } from '#agent/user/login/device-prompt.ts';
 import { chooseProvisioner } from '#agent/user/login/provisioner.ts';
 
 const listed = (name: string, countersign: object = {}): object => ({
