@@ -18,5 +18,9 @@ export const executables: readonly ExecutablePlan[] = [
     workers: {},
     addOns: { 'keytar.node': 'node_modules/keytar/build/Release/keytar.node' },
   },
-  { name: 'countersign-ca', entry: 'ca-lite/main.ts', workers: { 'sqlite-worker': 'ca-lite/store/sqlite-worker.ts' } },
+  {
+    name: 'countersign-ca',
+    entry: 'ca-lite/main.ts',
+    workers: { 'sqlite-worker': 'ca-lite/store/sqlite-worker.ts', 'krl-worker': 'ca-lite/revocation/krl-worker.ts' },
+  },
 ];

@@ -12,6 +12,7 @@ import { Worker } from 'node:worker_threads';
 /** Each worker's name and its file, relative to this one. The build reads this table to know what to embed. */
 export const workerFiles = {
   'sqlite-worker': './store/sqlite-worker.ts',
+  'krl-worker': './revocation/krl-worker.ts',
 } as const;
 
 export type WorkerName = keyof typeof workerFiles;

@@ -47,14 +47,17 @@ export function encodeSshsigToBeSigned(
   namespace: string,
   hashName: SshsigHash = 'sha512',
 ): Uint8Array {
+  return encodeSshsigOfDigest(hash(hashName, message, 'buffer'), namespace, hashName);
+}
+
+/** The same for a message whose hash is known. */
+export function encodeSshsigOfDigest(
+  digest: Uint8Array,
+  namespace: string,
+  hashName: SshsigHash = 'sha512',
+): Uint8Array {
   if (namespace === '') throw new TypeError('an SSHSIG needs a namespace');
-  return new WireWriter(160)
-    .raw(magic)
-    .string(namespace)
-    .string('')
-    .string(hashName)
-    .string(hash(hashName, message, 'buffer'))
-    .finish();
+  return new WireWriter(160).raw(magic).string(namespace).string('').string(hashName).string(digest).finish();
 }
 
 /** The blob from its parts; `signature` is over `encodeSshsigToBeSigned` of the same namespace and hash. */

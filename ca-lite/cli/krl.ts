@@ -1,6 +1,6 @@
 /** `countersign-ca krl`: the KRL as it is served, on standard output's terms: a summary, or the file with `-o`. */
 import { replaceFile } from '../files/write-new.ts';
-import { KrlPublisher } from '../revocation/krl-publisher.ts';
+import { KrlBuilder } from '../revocation/krl-builder.ts';
 import { printFacts, printJson } from './output.ts';
 import { openReader } from './reading.ts';
 
@@ -12,7 +12,7 @@ export interface KrlOptions {
 
 export async function krl({ dir, output, json }: KrlOptions): Promise<void> {
   await using store = await openReader(dir);
-  const { number, bytes, serials, keys } = await new KrlPublisher(store).current();
+  const { number, bytes, serials, keys } = await new KrlBuilder(store).build();
   if (output !== undefined) await replaceFile(output, bytes, 0o644);
   if (json === true) return printJson({ number, serials, keys, bytes: bytes.length, output: output ?? null });
   printFacts([

@@ -24,7 +24,7 @@ export interface CaContext {
   readonly hostCas: ReadonlySet<Fingerprint>;
   readonly trust: TrustedKeys;
   readonly statements: Statements;
-  readonly krl: KrlPublisher;
+  readonly krl: Pick<KrlPublisher, 'current'>;
   readonly rootPem: string;
   /** Hex SHA-256 of the root's DER. */
   readonly rootFingerprint: string;

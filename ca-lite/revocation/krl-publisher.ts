@@ -1,108 +1,74 @@
 /**
- * The KRL as it is served: built on from what was read before, made anew only when the store's number moved, and the same bytes for the
- * same number in every process and after every restart, since nothing goes into it but what is on record.
+ * The KRL as it is served: made anew only when the store's number moved, in a thread of its own (`krl-worker.ts`), since a large one
+ * takes longer than other requests may wait. The thread starts with the first one who asks, and keeps what it read.
  */
-import { hash } from 'node:crypto';
-import { setImmediate as nextTurn } from 'node:timers/promises';
-import { decodeBase64 } from '#openssh/base64.ts';
-import { createKrl, encodeKrl } from '#openssh/krl.ts';
-import { SerialSetBuilder } from '#openssh/serial-set.ts';
-import type { KrlState } from '../store/revocation-decisions.ts';
+import type { Worker } from 'node:worker_threads';
+import { StoreError } from '../store/errors.ts';
 import type { LineageReader } from '../store/store-lineage.ts';
+import { startWorker } from '../worker.ts';
+import type { PublishedKrl } from './krl-builder.ts';
+import type { FromKrlWorker, KrlWorkerData } from './krl-worker.ts';
 
-export interface PublishedKrl {
-  readonly number: bigint;
-  readonly bytes: Uint8Array;
-  /** Strong, quoted. */
-  readonly etag: string;
-  /** How much is revoked, for people. */
-  readonly serials: number;
-  readonly keys: number;
-}
-
-type Source = Pick<LineageReader, 'krlState' | 'revokedSerials' | 'revokedKeys' | 'krlCas'>;
-
-export class KrlPublisher {
-  readonly #store: Source;
-  /** Serials in order of revocation, by the row of their CA. */
-  readonly #serials = new Map<bigint, bigint[]>();
-  readonly #fingerprints: Uint8Array[] = [];
-  #lastSerialRow = 0n;
-  #lastKeyRow = 0n;
+export class KrlPublisher implements AsyncDisposable {
+  readonly #store: Pick<LineageReader, 'krlState'>;
+  readonly #path: string;
+  #worker: Worker | undefined;
   #published: PublishedKrl | undefined;
   #building: Promise<PublishedKrl> | undefined;
 
-  constructor(store: Source) {
+  /** @param path the store's file, which the thread opens for itself */
+  constructor(store: Pick<LineageReader, 'krlState'>, path: string) {
     this.#store = store;
+    this.#path = path;
   }
 
-  /** @throws StoreError */
+  /** With everything that was revoked before the call. @throws StoreError */
   async current(): Promise<PublishedKrl> {
     const { number } = await this.#store.krlState();
-    if (this.#published?.number === number) return this.#published;
-    this.#building ??= this.#build().finally(() => (this.#building = undefined));
-    return this.#building;
+    let krl = this.#published;
+    while (krl === undefined || krl.number < number) {
+      this.#building ??= this.#build().finally(() => (this.#building = undefined));
+      krl = await this.#building; // one that was begun before this call may be too old
+    }
+    return krl;
   }
 
   async #build(): Promise<PublishedKrl> {
-    const state = await this.#catchUp();
-    const cas = await this.#store.krlCas();
-    const certificates = [...this.#serials].map(([ca, serials]) => ({ ca: blobOf(cas, ca), serials: setOf(serials) }));
-    const contents = { number: state.number, generatedDate: state.changedAt, comment: 'Countersign' };
-    const bytes = encodeKrl(createKrl({ ...contents, certificates, sha256Fingerprints: this.#fingerprints }));
-    const serials = [...this.#serials.values()].reduce((sum, { length }) => sum + length, 0);
-    const etag = `"${hash('sha256', bytes, 'hex').slice(0, 32)}"`;
-    this.#published = { number: state.number, bytes, etag, serials, keys: this.#fingerprints.length };
+    this.#published = await this.#ask();
     return this.#published;
   }
 
-  /** Reads what is new; the state that all of it belongs to. What is revoked while reading is read as well. */
-  async #catchUp(): Promise<KrlState> {
-    for (;;) {
-      const before = await this.#store.krlState();
-      await this.#readSerials();
-      await this.#readKeys();
-      const after = await this.#store.krlState();
-      if (before.number === after.number) return after;
+  async #ask(): Promise<PublishedKrl> {
+    const { promise, resolve, reject } = Promise.withResolvers<PublishedKrl>();
+    const worker = (this.#worker ??= this.#start());
+    const ended = (cause?: unknown): void => {
+      this.#worker = undefined;
+      reject(new StoreError('store-failed', 'The thread that makes the KRL ended.', { cause }));
+    };
+    const answered = (message: FromKrlWorker): void => {
+      if ('krl' in message) return resolve(message.krl);
+      ended();
+      void worker.terminate(); // it may have read a part: the next one begins anew
+      reject(StoreError.revive(message.fault));
+    };
+    worker.once('message', answered).once('error', ended).once('exit', ended);
+    worker.postMessage('build');
+    try {
+      return await promise;
+    } finally {
+      worker.off('message', answered).off('error', ended).off('exit', ended);
     }
   }
 
-  async #readSerials(): Promise<void> {
-    for (;;) {
-      const rows = await this.#store.revokedSerials(this.#lastSerialRow);
-      for (const { row, serial, ca } of rows) {
-        const known = this.#serials.get(ca);
-        if (known === undefined) this.#serials.set(ca, [serial]);
-        else known.push(serial);
-        this.#lastSerialRow = row;
-      }
-      if (rows.length === 0) return;
-      await nextTurn(); // others are served between two pages
-    }
+  #start(): Worker {
+    const data: KrlWorkerData = { path: this.#path };
+    const worker = startWorker('krl-worker', data);
+    worker.on('error', () => undefined); // who waits is told; nobody else needs it
+    worker.unref();
+    return worker;
   }
 
-  async #readKeys(): Promise<void> {
-    for (;;) {
-      const rows = await this.#store.revokedKeys(this.#lastKeyRow);
-      for (const { row, keyFingerprint } of rows) {
-        this.#fingerprints.push(decodeBase64(`${keyFingerprint.slice('SHA256:'.length)}=`));
-        this.#lastKeyRow = row;
-      }
-      if (rows.length === 0) return;
-      await nextTurn();
-    }
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#worker?.terminate();
   }
-}
-
-function setOf(serials: readonly bigint[]) {
-  const builder = new SerialSetBuilder();
-  for (const serial of serials)
-    if (!builder.add(serial, serial)) throw new Error('more serials are revoked than a KRL may hold');
-  return builder.finish();
-}
-
-function blobOf(cas: ReadonlyMap<bigint, Uint8Array>, row: bigint): Uint8Array {
-  const blob = cas.get(row);
-  if (blob === undefined) throw new Error('the CA key of a revoked certificate is not on record');
-  return blob;
 }

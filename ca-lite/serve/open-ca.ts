@@ -83,7 +83,7 @@ export async function openCa({ layout, config, passphrase, log, now }: OpenOptio
     hostCas: keys.hostCas,
     trust: keys.trust,
     statements: keys.statements,
-    krl: new KrlPublisher(store),
+    krl: stack.use(new KrlPublisher(store, storePath(layout, config))),
     rootPem,
     rootFingerprint: x509Fingerprint(rootPem),
     authority: authorityOf(config, config.listen.port),

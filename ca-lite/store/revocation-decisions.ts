@@ -42,12 +42,12 @@ export interface KrlState {
   readonly changedAt: bigint;
 }
 
-export interface RevokedSerial {
-  /** Its place in the order of revocations, from 1. */
-  readonly row: bigint;
-  readonly serial: bigint;
-  /** See `krlCas`. */
-  readonly ca: bigint;
+/** A page of revocations. */
+export interface RevokedSerials {
+  /** The last one's place in the order of revocations, from 1; what the next page begins after. */
+  readonly upTo: bigint;
+  /** By the CA that certified them (see `krlCas`), in no order. */
+  readonly byCa: ReadonlyMap<bigint, BigUint64Array>;
 }
 export interface RevokedKey {
   readonly row: bigint;

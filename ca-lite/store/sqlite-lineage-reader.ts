@@ -3,11 +3,11 @@ import { StoreError } from './errors.ts';
 import type { GrantKind, GrantRecord } from './grant-decisions.ts';
 import type { LineageRecord, LineageState, ReportRecord, SightingRecord } from './lineage-decisions.ts';
 import type { CertificateRecord, HostRecord, Page, PageRequest } from './records.ts';
-import type { KrlState, RevokedKey, RevokedSerial } from './revocation-decisions.ts';
+import type { KrlState, RevokedKey, RevokedSerials } from './revocation-decisions.ts';
 import type { Connection } from './sqlite-connection.ts';
 import { type Listing, readPage } from './sqlite-pages.ts';
 import { type CertificateRow, type HostRow, certificateOf, hostOf } from './sqlite-rows.ts';
-import { decodeList, decodeSerial, encodeSerial } from './sqlite-values.ts';
+import { decodeList, decodeSerial, decodeSerials, encodeSerial } from './sqlite-values.ts';
 import type { LineageFilter, RenewalSubject } from './store-lineage.ts';
 
 /** Rows of revocations that are read at once. */
@@ -177,14 +177,17 @@ export function readKrlState(connection: Connection): KrlState {
   return { number: row.number, changedAt: row.changed_at };
 }
 
-export function readRevokedSerials(connection: Connection, after: bigint): RevokedSerial[] {
-  return connection
-    .all<{ id: bigint; serial: Uint8Array; ca_id: bigint }>(
-      'SELECT id, serial, ca_id FROM revoked_serials WHERE id > ? ORDER BY id LIMIT ?',
-      after,
-      BigInt(MAX_REVOCATION_ROWS),
-    )
-    .map(({ id, serial, ca_id: ca }) => ({ row: id, serial: decodeSerial(serial), ca }));
+/** As one text for each CA: a row that becomes an object costs ten times as much. */
+export function readRevokedSerials(connection: Connection, after: bigint): RevokedSerials | null {
+  const groups = connection.all<{ ca_id: bigint; last: bigint; serials: string }>(
+    `SELECT ca_id, max(id) AS last, group_concat(hex(serial), '') AS serials
+     FROM (SELECT id, serial, ca_id FROM revoked_serials WHERE id > ? ORDER BY id LIMIT ?) GROUP BY ca_id`,
+    after,
+    BigInt(MAX_REVOCATION_ROWS),
+  );
+  if (groups.length === 0) return null;
+  const upTo = groups.reduce((most, { last }) => (last > most ? last : most), 0n);
+  return { upTo, byCa: new Map(groups.map(({ ca_id, serials }) => [ca_id, decodeSerials(serials)])) };
 }
 
 export function readRevokedKeys(connection: Connection, after: bigint): RevokedKey[] {

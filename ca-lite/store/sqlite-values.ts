@@ -11,6 +11,16 @@ export function decodeSerial(bytes: Uint8Array): bigint {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getBigUint64(0);
 }
 
+/** @param hex serials of 8 bytes, one after the other */
+export function decodeSerials(hex: string): BigUint64Array {
+  const bytes = new Uint8Array(hex.length / 2);
+  Buffer.from(bytes.buffer).write(hex, 'hex');
+  const view = new DataView(bytes.buffer);
+  const serials = new BigUint64Array(bytes.length / 8);
+  for (let index = 0; index < serials.length; index++) serials[index] = view.getBigUint64(8 * index);
+  return serials;
+}
+
 export function encodeList(list: readonly string[]): string {
   return JSON.stringify(list);
 }

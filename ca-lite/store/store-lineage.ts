@@ -20,7 +20,7 @@ import type {
 } from './lineage-decisions.ts';
 import type { CertificateRecord, HostRecord, Page, PageRequest } from './records.ts';
 import type { UserRenewalDecision, UserRenewalRequest, UserRenewalSubject } from './user-decisions.ts';
-import type { KrlState, RevokeDecision, RevokeRequest, RevokedKey, RevokedSerial } from './revocation-decisions.ts';
+import type { KrlState, RevokeDecision, RevokeRequest, RevokedKey, RevokedSerials } from './revocation-decisions.ts';
 
 /** A host certificate that somebody wants to renew, with what its principals are decided from. */
 export interface RenewalSubject {
@@ -52,8 +52,9 @@ export interface LineageReader {
   /** Newest first; with `openAt` (epoch seconds) only those that could be used then. */
   grants(openAt: bigint | undefined, page: PageRequest): Promise<Page<GrantRecord>>;
   krlState(): Promise<KrlState>;
-  /** In the order of revocation, those after the row `after`, some thousands at most; none when there are no more. */
-  revokedSerials(after: bigint): Promise<readonly RevokedSerial[]>;
+  /** In the order of revocation, those after the row `after`, some thousands at most; null when there are no more. */
+  revokedSerials(after: bigint): Promise<RevokedSerials | null>;
+  /** The same of keys; none when there are no more. */
   revokedKeys(after: bigint): Promise<readonly RevokedKey[]>;
   /** CA keys since the first rotation. */
   caKeys(): Promise<CaKeysRecord>;

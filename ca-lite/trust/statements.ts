@@ -2,8 +2,9 @@
  * What the CA says publicly, signed: the trust document, the KRL, the time (protocol/trust.ts). Each statement carries a signature by a
  * short-lived key of each host CA key that is held, so that who trusts an older or the next one can verify it as well.
  */
+import { hash } from 'node:crypto';
 import { encodeBase64 } from '#openssh/base64.ts';
-import { encodeSshsig, encodeSshsigToBeSigned } from '#openssh/sshsig.ts';
+import { encodeSshsig, encodeSshsigOfDigest } from '#openssh/sshsig.ts';
 import { STATEMENT_PRINCIPAL } from '#protocol/trust.ts';
 import { ChallengeKeyRing, type KeyRole } from '../enrol/challenge-key.ts';
 import type { Signer } from '../signer/signer.ts';
@@ -27,7 +28,12 @@ export class Statements {
 
   /** SSHSIG blobs over these bytes, one for each host CA key. @throws SignerError */
   async sign(bytes: Uint8Array, namespace: string, now: bigint): Promise<Uint8Array[]> {
-    const message = encodeSshsigToBeSigned(bytes, namespace);
+    return this.signDigest(hash('sha512', bytes, 'buffer'), namespace, now);
+  }
+
+  /** @param sha512 of what is said */
+  async signDigest(sha512: Uint8Array, namespace: string, now: bigint): Promise<Uint8Array[]> {
+    const message = encodeSshsigOfDigest(sha512, namespace);
     const keys = await Promise.all([...this.#rings.values()].map(async (ring) => ring.current(now)));
     return keys.map((key) => encodeSshsig({ keyBlob: key.certificateBlob, namespace, signature: key.sign(message) }));
   }

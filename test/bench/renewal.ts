@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { decodeBase64 } from '#openssh/base64.ts';
 import { encodePublicKey, publicKeyFromObject } from '#openssh/public-key.ts';
-import { KrlPublisher } from '#ca-lite/revocation/krl-publisher.ts';
+import { KrlBuilder } from '#ca-lite/revocation/krl-builder.ts';
 import { openSqliteReader, openSqliteStore } from '#ca-lite/store/sqlite-store.ts';
 import { CA_NAME, ClockCa } from '#test/simulator/devices/clock-ca.ts';
 import { type HostKey, makeHostKey, sshpopToken } from '#test/support/sshpop-client.ts';
@@ -115,7 +115,7 @@ async function krlRows(size: number): Promise<BenchRow[]> {
     revokeMany(path, size);
     await using store = await openSqliteReader(path);
     const started = performance.now();
-    const krl = await new KrlPublisher(store).current();
+    const krl = await new KrlBuilder(store).build();
     const milliseconds = performance.now() - started;
     if (krl.serials !== size) throw new Error('the KRL is not complete');
     const name = size.toLocaleString('en');

@@ -2,7 +2,7 @@
 import { armorSshsig } from '#openssh/sshsig.ts';
 import { KRL_NAMESPACE, KRL_NUMBER_HEADER, KRL_PATH } from '#protocol/trust.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { PublishedKrl } from '../../revocation/krl-publisher.ts';
+import type { PublishedKrl } from '../../revocation/krl-builder.ts';
 import type { CaContext } from '../context.ts';
 import type { CaServer } from '../typed-server.ts';
 
@@ -10,14 +10,19 @@ export function sshKrlRoutes(server: CaServer, { krl, statements, now }: CaConte
   server.get(KRL_PATH, async (request, reply) => {
     const current = await krl.current();
     if (isKnown(request, reply, current)) return reply.code(304).send();
-    return reply.type('application/octet-stream').send(Buffer.from(current.bytes));
+    return reply.type('application/octet-stream').send(viewOf(current.bytes));
   });
   server.get(`${KRL_PATH}.sig`, async (request, reply) => {
     const current = await krl.current();
     if (isKnown(request, reply, current)) return reply.code(304).send();
-    const signatures = await statements.sign(current.bytes, KRL_NAMESPACE, now());
+    const signatures = await statements.signDigest(current.sha512, KRL_NAMESPACE, now());
     return reply.type('text/plain').send(signatures.map((signature) => armorSshsig(signature)).join(''));
   });
+}
+
+/** Without a copy: it may be megabytes, and is never changed. */
+function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 /** Sets the validators of the answer; true when the client has this KRL already. */

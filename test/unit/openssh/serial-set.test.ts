@@ -1,4 +1,4 @@
-import { array, assert, bigInt, property, tuple } from 'fast-check';
+import { array, assert, bigInt, oneof, property, tuple } from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { SerialSet, SerialSetBuilder } from '#openssh/serial-set.ts';
 
@@ -74,4 +74,43 @@ describe('whatever is put in', () => {
       }),
     );
   });
+
+  test('two sets together are the set of both', () => {
+    const wide = oneof(serial, bigInt({ min: 1n, max: MAX }), bigInt({ min: MAX - 60n, max: MAX }));
+    const some = array(oneof(wide, tuple(wide, wide)));
+    const asRanges = (of: readonly (bigint | [bigint, bigint])[]) =>
+      of.map((one) => {
+        const [a, b] = typeof one === 'bigint' ? [one, one] : one;
+        return a < b ? { first: a, last: b } : { first: b, last: a };
+      });
+    assert(
+      property(some, some, (one, other) => {
+        const union = SerialSet.of(asRanges(one)).union(SerialSet.of(asRanges(other)));
+        expect(ranges(union)).toEqual(ranges(SerialSet.of(asRanges([...one, ...other]))));
+      }),
+    );
+  });
+});
+
+test('adds many single serials at once, or none', () => {
+  const builder = new SerialSetBuilder({ remaining: 4 });
+  expect(builder.addAll(BigUint64Array.of(9n, 3n))).toBe(true);
+  expect(builder.addAll(BigUint64Array.of(7n, 0n))).toBe(false);
+  expect(builder.addAll(BigUint64Array.of(5n, 6n, 7n))).toBe(false);
+  expect(builder.add(4n, 8n)).toBe(true);
+  expect(ranges(builder.finish())).toEqual([[3n, 9n]]);
+});
+
+test('knows which serials lie far apart', () => {
+  const far = 2n ** 33n;
+  const set = SerialSet.of([
+    far,
+    3n * far,
+    5n * far,
+    5n * far + 2n,
+    { first: 8n * far, last: 8n * far + 1n },
+    10n * far,
+  ]);
+  expect([0, 1, 2, 3, 4, 5].map((start) => set.endOfScattered(start))).toEqual([2, 2, 2, 3, 4, 6]);
+  expect([...set.bytesOfFirsts(0, 2)]).toEqual([0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0]);
 });
