@@ -90,6 +90,17 @@ export const TokenReply = Type.Object({
 });
 export type TokenReply = Static<typeof TokenReply>;
 
+/**
+ * 200 of `POST /host/certificate`, whose body is that of `POST /host/token`: the certificate that was issued to this key under these names and
+ * addresses, when its answer was lost. Only until it was seen in use; nothing is issued or spent, so the body of a refused or
+ * even of an accepted `POST /host/token` does, as long as its challenge is good.
+ */
+export const HostCertificateReply = Type.Object({
+  crt: Type.Unsafe<string>({ ...Base64, description: 'the certificate blob' }),
+  principals: Type.Array(Type.String(), { description: 'what it is valid for' }),
+});
+export type HostCertificateReply = Static<typeof HostCertificateReply>;
+
 /** The bytes under the host key's proof: the two base64 texts exactly as received, joined by a full stop. */
 export function proofMessage(challenge: ChallengeReply): Uint8Array {
   return new TextEncoder().encode(`${challenge.payload}.${challenge.signature}`);

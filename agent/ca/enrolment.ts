@@ -1,5 +1,6 @@
 /**
- * The enrolment of one host key, from the host's side (docs/enrolment-protocol.md): challenge, check, proof, token, certificate, check.
+ * The enrolment of one host key, from the host's side (docs/enrolment-protocol.md): challenge, check, proof, token, certificate, check. A
+ * certificate whose answer was lost is fetched, not asked for anew.
  * Does I/O through the client; what is believed is decided in `challenge-check.ts` and `issued-check.ts`.
  */
 import { decodeBase64, encodeBase64 } from '#openssh/base64.ts';
@@ -11,6 +12,7 @@ import type { Signature } from '#openssh/signature.ts';
 import { encodeSshsig, encodeSshsigToBeSigned } from '#openssh/sshsig.ts';
 import {
   ChallengeReply,
+  HostCertificateReply,
   PROOF_NAMESPACE,
   TokenReply,
   type TokenRequest,
@@ -51,8 +53,24 @@ export async function enrolKey(client: CaClient, request: EnrolmentRequest): Pro
   const challenge = await retryByCaTime(client, async () => fetchChallenge(client, request));
   const body: TokenRequest = { ...challenge, proof: await makeProof(challenge, request.key) };
   if (request.voucher !== undefined) body.voucher = await makeProof(challenge, request.voucher);
-  const reply = await client.post('/host/token', body, TokenReply);
-  return fetchCertificate(client, request, reply);
+  const reply = await requestToken(client, body);
+  return reply === undefined ? fetchIssued(client, request, body) : fetchCertificate(client, request, reply);
+}
+
+/** Undefined when this key is enrolled already. @throws CaError */
+async function requestToken(client: CaClient, body: TokenRequest): Promise<TokenReply | undefined> {
+  try {
+    return await client.post('/host/token', body, TokenReply);
+  } catch (error) {
+    if (error instanceof CaError && error.refusal?.code === 'already-enrolled') return undefined;
+    throw error;
+  }
+}
+
+/** The certificate of an enrolment whose last answer was lost. The CA gives it until it was seen in use. */
+async function fetchIssued(client: CaClient, request: EnrolmentRequest, body: TokenRequest): Promise<Certificate> {
+  const { crt, principals } = await client.post('/host/certificate', body, HostCertificateReply);
+  return acceptCertificate(client, request, crt, principals);
 }
 
 async function fetchChallenge(client: CaClient, request: EnrolmentRequest): Promise<ChallengeReply> {
@@ -78,7 +96,7 @@ async function makeProof(challenge: ChallengeReply, key: ProvingKey): Promise<st
 }
 
 async function fetchCertificate(client: CaClient, request: EnrolmentRequest, reply: TokenReply): Promise<Certificate> {
-  const { key, names, trustedCas } = request;
+  const { key, names } = request;
   const body: SshSignRequest = {
     publicKey: encodeBase64(key.blob),
     ott: reply.token,
@@ -89,7 +107,16 @@ async function fetchCertificate(client: CaClient, request: EnrolmentRequest, rep
     validBefore: '',
   };
   const { crt } = await client.post('/ssh/sign', body, SshSignReply);
-  const promised = { keyBlob: key.blob, principals: reply.principals, trustedCas };
+  return acceptCertificate(client, request, crt, reply.principals);
+}
+
+async function acceptCertificate(
+  client: CaClient,
+  { key, trustedCas }: EnrolmentRequest,
+  crt: string,
+  principals: readonly string[],
+): Promise<Certificate> {
+  const promised = { keyBlob: key.blob, principals, trustedCas };
   const blob = decodeReplied(crt);
   return retryByCaTime(client, async () => acceptIssued(blob, { ...promised, now: client.clock.now() }));
 }

@@ -55,8 +55,17 @@ test('a host enrols, and is enrolled once', async () => {
   const enroll = ['host', 'enroll', '--name', name, '--ip', sshd.address, '--sshd-config', sshd.configPath];
   const first = await runAgent([...enroll, ...places]);
   expect(first.status, first.stderr).toBe(0);
-  expect((await served(sshd))?.principals).toContain(name);
-  expect((await runAgent(['host', 'remove', '--sshd-config', sshd.configPath, ...places])).status).toBe(0);
+  const certificate = await served(sshd);
+  expect(certificate?.principals).toContain(name);
+  const remove = ['host', 'remove', '--sshd-config', sshd.configPath, ...places];
+  expect((await runAgent(remove)).status).toBe(0);
+  // Nobody was seen to use it: the same certificate comes again.
+  const again = await runAgent([...enroll, ...places]);
+  expect(again.status, again.stderr).toBe(0);
+  expect((await served(sshd))?.serial).toBe(certificate?.serial);
+  const renew = await runAgent(['host', 'renew', '--sshd-config', sshd.configPath, ...places]);
+  expect(renew.status, renew.stderr).toBe(0); // reports it
+  expect((await runAgent(remove)).status).toBe(0);
   const second = await runAgent([...enroll, ...places]);
   expect(second).toMatchObject({
     status: 1,

@@ -153,7 +153,7 @@ export async function expectRefused(
 /** The store names what it found in its own words, which can say more than a stranger is told. */
 const storeCodes: Partial<Record<ApiErrorCode, readonly string[]>> = {
   'challenge-used': ['nonce-used'],
-  'already-enrolled': ['host-already-enrolled'],
+  'already-enrolled': ['host-already-enrolled', 'already-enrolled'],
   'token-invalid': ['token-invalid', 'token-unknown'],
 };
 

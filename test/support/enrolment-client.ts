@@ -12,7 +12,13 @@ import { encodePublicKey, publicKeyFromObject } from '#openssh/public-key.ts';
 import { signWithKeyObject } from '#openssh/signature.ts';
 import { encodeSshsig, encodeSshsigToBeSigned } from '#openssh/sshsig.ts';
 import type { ApiErrorBody } from '#protocol/api-error.ts';
-import { type ChallengeReply, PROOF_NAMESPACE, type TokenReply, proofMessage } from '#protocol/host-challenge.ts';
+import {
+  type ChallengeReply,
+  type HostCertificateReply,
+  PROOF_NAMESPACE,
+  type TokenReply,
+  proofMessage,
+} from '#protocol/host-challenge.ts';
 import type { SshSignReply } from '#protocol/step-api.ts';
 
 export interface Answer<Body = unknown> {
@@ -82,6 +88,12 @@ export class EnrolmentClient implements AsyncDisposable {
       proof,
       ...(voucher === undefined ? {} : { voucher }),
     });
+  }
+
+  /** After a lost answer of step 5, with the proof of step 3. */
+  async certificate(challenge: ChallengeReply, proof: string): Promise<Answer<HostCertificateReply>> {
+    const { payload, signature } = challenge;
+    return this.request('POST', '/host/certificate', { payload, signature, proof });
   }
 
   /** Step 5. */

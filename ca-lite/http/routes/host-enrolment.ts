@@ -1,10 +1,17 @@
-/** GET /host/challenge and POST /host/token: a host proves its key (docs/enrolment-protocol.md, steps 2 and 4). */
+/** GET /host/challenge, POST /host/token and /host/certificate: a host proves its key (docs/enrolment-protocol.md, steps 2 and 4). */
 import { randomBytes, randomInt } from 'node:crypto';
-import { encodeBase64Url } from '#openssh/base64.ts';
+import { encodeBase64, encodeBase64Url } from '#openssh/base64.ts';
 import type { Fingerprint } from '#openssh/fingerprint.ts';
-import { ChallengeQuery, ChallengeReply, TokenReply, TokenRequest } from '#protocol/host-challenge.ts';
+import {
+  ChallengeQuery,
+  ChallengeReply,
+  HostCertificateReply,
+  TokenReply,
+  TokenRequest,
+} from '#protocol/host-challenge.ts';
 import { type ProvenHost, makeChallenge, readChallenge } from '../../enrol/challenge.ts';
 import { findProofFault, keyTypeOfProof, verifiedVoucher } from '../../enrol/proof.ts';
+import { findUnused } from '../../enrol/unused-certificate.ts';
 import { refusalOfHost } from '../../issue/issuer.ts';
 import { principalsOfHost } from '../../policy/principal-policy.ts';
 import { type Refusal, isRefusal, refuse } from '../../refusal.ts';
@@ -24,6 +31,10 @@ export function hostEnrolmentRoutes(server: CaServer, context: CaContext): void 
   const token = { body: TokenRequest, response: { 200: TokenReply } };
   server.post('/host/token', { schema: token }, async (request, reply) =>
     accepted(await giveToken(request.body, originOf(request), signalOf(reply), context)),
+  );
+  const certificate = { body: TokenRequest, response: { 200: HostCertificateReply } };
+  server.post('/host/certificate', { schema: certificate }, async (request, reply) =>
+    accepted(await giveCertificate(request.body, originOf(request), signalOf(reply), context)),
   );
 }
 
@@ -49,6 +60,29 @@ async function giveChallenge(
     { time: now, action: 'host-challenge', outcome: 'allowed', code: 'ok', subject, details },
   ]);
   return makeChallenge(host, key, now, context.config.enrolment.challengeSeconds, randomBytes(32));
+}
+
+/** What was issued and never arrived, to the holder of its key: the same proof as for a token, and no second certificate. */
+async function giveCertificate(
+  body: TokenRequest,
+  origin: RequestOrigin,
+  signal: AbortSignal,
+  context: CaContext,
+): Promise<HostCertificateReply | Refusal> {
+  const now = context.now();
+  const payload = readChallenge(body, context.hostCas, now);
+  const proven = await judgeProof(body, payload, origin, signal, context);
+  const found = isRefusal(proven) ? proven : await findUnused(proven.host, now, context.store);
+  const claimed =
+    typeof payload === 'string' ? {} : { name: payload.names[0] ?? null, keyFingerprint: payload.fingerprint };
+  const serial = isRefusal(found) ? null : found.record.serial;
+  const subject = { type: 'host', ...claimed, serial, provisioner: ENROLMENT_PROVISIONER, ...origin } as const;
+  const verdict = isRefusal(found)
+    ? ({ outcome: 'refused', code: found.refused } as const)
+    : ({ outcome: 'allowed', code: 'same-certificate' } as const);
+  await context.store.appendAudit([{ time: now, action: 'certificate-retrieve', ...verdict, subject }]);
+  if (isRefusal(found)) return found;
+  return { crt: encodeBase64(found.certificate), principals: [...found.record.principals] };
 }
 
 async function giveToken(
