@@ -49,7 +49,7 @@ async function makeKey(directory: string, name: string): Promise<string> {
 }
 
 /** Whether sshd lets this key, and a certificate beside it, log in now. @throws when something else than sshd's decision ends it */
-export async function letsIn({ sshd }: RenewalHost, identity: string): Promise<boolean> {
+export async function letsIn({ sshd }: Pick<RenewalHost, 'sshd'>, identity: string): Promise<boolean> {
   const options = ['BatchMode=yes', 'StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'IdentitiesOnly=yes'];
   const given = options.flatMap((option) => ['-o', option]);
   const target = ['-p', String(sshd.port), `${login}@${sshd.address}`, 'true'];

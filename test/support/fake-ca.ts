@@ -28,7 +28,9 @@ import {
   proofMessage,
 } from '#protocol/host-challenge.ts';
 import { TIME_NAMESPACE, TIME_STATEMENT_TYPE, type TimeReply, type TimeStatement } from '#protocol/signed-time.ts';
+import type { StatusReport, StatusRequest } from '#protocol/status.ts';
 import type { SshSignRequest } from '#protocol/step-api.ts';
+import { KRL_PATH, type TrustReply } from '#protocol/trust.ts';
 import { signStatement } from './statement-signer.ts';
 
 /** How the CA misbehaves; nothing: it does not. May be changed while it runs. */
@@ -53,8 +55,19 @@ export interface FakeCaBehaviour {
   alterTime?: (reply: TimeReply) => TimeReply;
   /** Epoch seconds by its clock; default: the right time. */
   time?: () => number;
+  /** What it states (protocol/trust.ts); nothing: it knows no such routes. */
+  statements?: Statements;
   /** No user CA key, or the host CA key as user CA key. */
   userCa?: 'none' | 'same-as-host';
+}
+
+export interface Statements {
+  readonly trust: TrustReply;
+  readonly krl: Uint8Array;
+  /** Armored. */
+  readonly krlSignatures: string;
+  /** Of the KRL, as reports are answered with it. */
+  readonly krlNumber: bigint;
 }
 
 export interface FakeCa extends AsyncDisposable {
@@ -153,6 +166,7 @@ class FakeCaState {
     this.requests.push(`${request.method} ${url.pathname}`);
     try {
       if (this.#busy(response)) return;
+      if (this.#krl(url.pathname, response)) return;
       const body: unknown = request.method === 'POST' ? JSON.parse(await readBody(request)) : undefined;
       const [status, reply] = this.#route(`${request.method} ${url.pathname}`, url.searchParams, body);
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(reply));
@@ -171,6 +185,28 @@ class FakeCaState {
     return true;
   }
 
+  /** Answered as the bytes that they are. */
+  #krl(path: string, response: ServerResponse): boolean {
+    const { statements } = this.behaviour;
+    if (statements === undefined || !path.startsWith(KRL_PATH)) return false;
+    const etag = `"${hash('sha256', statements.krl, 'hex')}"`;
+    response.writeHead(200, { etag }).end(path.endsWith('.sig') ? statements.krlSignatures : statements.krl);
+    return true;
+  }
+
+  #trust(): unknown {
+    const { statements } = this.behaviour;
+    if (statements === undefined) throw new Refusal(404, 'not-found', 'there is nothing here');
+    return statements.trust;
+  }
+
+  /** Believes every report. */
+  #status({ report }: StatusRequest): unknown {
+    const { serial } = JSON.parse(Buffer.from(report, 'base64').toString()) as StatusReport;
+    const krlNumber = String(this.behaviour.statements?.krlNumber ?? 0n);
+    return { serial, lineage: 'sample', acknowledged: false, krlNumber, renewNow: false };
+  }
+
   #refuse(response: ServerResponse, { status, code, message }: Refusal): void {
     response.writeHead(status, { 'content-type': 'application/json' });
     response.end(JSON.stringify({ status, code, message, requestId: 'test-request' }));
@@ -183,6 +219,10 @@ class FakeCaState {
         return [200, { status: 'ok' }];
       case 'GET /ssh/roots':
         return [200, this.#roots()];
+      case 'GET /ssh/trust':
+        return [200, this.#trust()];
+      case 'POST /ssh/status':
+        return [200, this.#status(body as StatusRequest)];
       case 'GET /time':
         return [200, this.#time(query)];
       case 'GET /host/challenge':

@@ -10,11 +10,13 @@ import { type CaClientOptions, openCaClient, trusted } from '../../ca/ca-client.
 import { CaError } from '../../ca/ca-error.ts';
 import { type PulledKrl, pullKrl } from '../../ca/pull-krl.ts';
 import { type PulledTrust, pullTrust } from '../../ca/pull-trust.ts';
+import { sameTrust } from '../../ca/trust-verdict.ts';
 import { retryByCaTime } from '../../ca/time-retry.ts';
 import type { Clock } from '../../clock/clock.ts';
 import { type Failure, isFailure } from '../../failure.ts';
 import { type Authority, writeAuthority } from '../../state/authority.ts';
 import type { HostPlaces } from '../host-context.ts';
+import type { ActivateOptions } from '../install.ts';
 import { type HostRecord, readHostRecord } from '../host-record.ts';
 import { type FollowingRecord, readFollowing, writeFollowing } from './following-record.ts';
 import { installFollowed, isFollowedInstalled } from './install-followed.ts';
@@ -24,12 +26,16 @@ import { afterAnswer, afterFailure, isTimeToAsk, nextQuestionAt } from './schedu
 
 export interface FollowOptions extends Pick<CaClientOptions, 'signal' | 'onWait'> {
   readonly clock: Clock;
+  /** How often the CA is asked; default: `ASK_EVERY_SECONDS`. */
+  readonly everySeconds?: number;
   /** Ask now, whenever the CA was asked last. */
   readonly urgent: boolean;
   /** Where sshd will be told of a KRL by an enrolment that is under way; default: what is installed decides. */
   readonly krlPath?: string | null;
   /** Told before each step that changes something; may throw. For tests that stop here. */
   readonly onStep?: (step: FollowStep) => void | Promise<void>;
+  /** The same within the step `sshd`. */
+  readonly install?: Pick<ActivateOptions, 'onStep' | 'onActivation'>;
 }
 
 /** What is about to change, in this order. */
@@ -96,7 +102,7 @@ class Walk {
   async go(): Promise<Failure | undefined> {
     const { urgent, clock } = this.#options;
     const repairing = await failureOf(async () => this.#repair());
-    const isDue = urgent || isTimeToAsk(this.#memory.nextAt, clock.now());
+    const isDue = urgent || isTimeToAsk(this.#memory.nextAt, clock.now(), this.#options.everySeconds);
     const asking = isDue ? await failureOf(async () => this.#ask()) : undefined;
     const installing = await failureOf(async () => this.#install());
     return repairing ?? asking ?? installing;
@@ -105,7 +111,7 @@ class Walk {
   async remember(failure: Failure | undefined): Promise<void> {
     if (failure !== undefined) {
       const failures = this.#memory.failures + 1;
-      const nextAt = afterFailure(failures, this.#options.clock.now(), Math.random());
+      const nextAt = afterFailure(failures, this.#options.clock.now(), Math.random(), this.#options.everySeconds);
       this.#memory = { ...this.#memory, nextAt, failures, failure: failure.code };
     } else if (this.#hasAnswer) {
       this.#memory = { ...this.#memory, failures: 0, failure: null };
@@ -116,7 +122,7 @@ class Walk {
   }
 
   outcome(failure: Failure | undefined): FollowOutcome {
-    const nextAt = nextQuestionAt(this.#memory.nextAt, this.#options.clock.now());
+    const nextAt = nextQuestionAt(this.#memory.nextAt, this.#options.clock.now(), this.#options.everySeconds);
     return { authority: this.#authority, did: this.#did, krlNumber: this.#krlNumber, failure, nextAt };
   }
 
@@ -134,7 +140,7 @@ class Walk {
     const pulled = await retryByCaTime(client, async () => pullTrust(client, this.#authority, () => clock.now()));
     if (pulled !== undefined) await this.#takeOver(pulled);
     const now = clock.now();
-    const nextAt = afterAnswer(now, Math.random());
+    const nextAt = afterAnswer(now, Math.random(), this.#options.everySeconds);
     this.#memory = { ...this.#memory, askedAt: Number(now), nextAt };
     this.#hasAnswer = true;
   }
@@ -143,8 +149,8 @@ class Walk {
     if (authority !== this.#authority) {
       await this.#options.onStep?.('authority');
       await writeAuthority(this.#places.stateDirectory, authority);
+      if (!sameTrust(authority, this.#authority)) this.#did.push('keys');
       this.#authority = authority;
-      this.#did.push('keys');
     }
     if (this.#krlPath !== null && krl.number !== this.#krlNumber) await this.#takeKrl(krl.path);
   }
@@ -154,9 +160,15 @@ class Walk {
     const client = { ...trusted(this.#authority, clock), ...this.#waiting(), maxBodyBytes: MAX_KRL_LENGTH };
     await using large = openCaClient(client);
     const heldEtag = this.#krlNumber === undefined ? undefined : (this.#memory.krl?.etag ?? undefined);
-    const question = { path, heldNumber: this.#krlNumber, heldEtag };
+    const question = { path, heldNumber: this.#leastNumber(), heldEtag };
     const pulled = await retryByCaTime(large, async () => pullKrl(large, this.#authority, question, () => clock.now()));
     if (pulled !== undefined) await this.#keepKrl(pulled);
+  }
+
+  /** A person who repeats the first contact takes the CA as it is, also one that was restored from a backup. */
+  #leastNumber(): bigint | undefined {
+    const { krl } = this.#memory;
+    return krl === null || krl.pinnedAt === this.#authority.pinnedAt ? this.#krlNumber : undefined;
   }
 
   async #keepKrl({ bytes, krl, etag }: PulledKrl): Promise<void> {
@@ -172,6 +184,7 @@ class Walk {
       etag: etag ?? null,
       takenAt: Number(this.#options.clock.now()),
       serials: String(serials),
+      pinnedAt: this.#authority.pinnedAt,
       keys: krl.keys.length + krl.sha1Fingerprints.length + krl.sha256Fingerprints.length,
     };
     this.#memory = { ...this.#memory, krl: described };
@@ -198,13 +211,9 @@ class Walk {
     if (record === undefined || this.#options.krlPath !== undefined) return;
     if (!(await isFollowedInstalled(record, this.#authority, this.#krlNumber !== undefined))) {
       await this.#options.onStep?.('sshd');
-      const { signal } = this.#options;
-      const changed = await installFollowed(
-        this.#places,
-        this.#authority,
-        record,
-        signal === undefined ? {} : { signal },
-      );
+      const { signal, install = {} } = this.#options;
+      const hooks = signal === undefined ? install : { ...install, signal };
+      const changed = await installFollowed(this.#places, this.#authority, record, hooks);
       if (changed) this.#did.push('sshd');
     }
     await this.#dropUnused();

@@ -31,6 +31,8 @@ export const FollowingRecord = Type.Object({
       takenAt: Type.Integer({ minimum: 0 }),
       serials: Type.String({ pattern: '^[0-9]{1,20}$' }),
       keys: Type.Integer({ minimum: 0 }),
+      /** Of the first contact (`authority.json`) that it was taken under: after another one, numbers begin anew. */
+      pinnedAt: Type.String({ maxLength: 64 }),
     }),
     Type.Null(),
   ]),
