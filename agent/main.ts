@@ -9,6 +9,7 @@ import { registerHost } from './cli/host.ts';
 import { registerLogin } from './cli/login.ts';
 import { createProgram, runProgram } from './cli/program.ts';
 import { registerSshConfig } from './cli/ssh-config.ts';
+import { registerWhy } from './cli/why.ts';
 import { registerAgent, registerAgentClients, registerAgentService } from './user/cli.ts';
 
 const program = createProgram();
@@ -20,4 +21,5 @@ registerAgentService(program);
 registerLogin(program);
 registerSshConfig(program);
 registerDoctor(program);
+registerWhy(program);
 process.exitCode = await runProgram(program, process.argv);
