@@ -7,7 +7,7 @@
  */
 import type Pkcs11Js from 'pkcs11js';
 import { CommandQueue, type Job, type Priority } from '../yubihsm/command-queue.ts';
-import { HsmError } from '../yubihsm/errors.ts';
+import { HsmError, isHsmError } from '../yubihsm/errors.ts';
 import { loadPkcs11 } from './addon.ts';
 import type { KeyAttributes, TokenRequest } from './mechanism.ts';
 
@@ -127,7 +127,8 @@ export class Token implements AsyncDisposable {
       job.resolve(await this.#signNow(job.work));
       this.#queue.measured(performance.now() - start);
     } catch (error) {
-      const gone = lost.has(codeOf(error));
+      // A token whose keys have vanished may have been taken away while its module still answers for it.
+      const gone = lost.has(codeOf(error)) || isHsmError(error, 'bad-input');
       if (gone) this.#close();
       if (gone && job.attempts < 2) this.#queue.putBack(job);
       else job.reject(explain(error));

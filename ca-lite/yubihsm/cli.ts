@@ -45,7 +45,8 @@ function addInit(hsm: Command): void {
     )
     .option('--user-max-lifetime <duration>', 'no user certificate lives longer', parseDurationOption, '24h')
     .option('--host-max-lifetime <duration>', 'no host certificate lives longer', parseDurationOption, '90d')
-    .option('--forbid-principal <name>', 'never in a user certificate; repeatable', collect, ['root'])
+    .option('--forbid-principal <name>', 'never in a user certificate, beside root; repeatable', collect, [])
+    .option('--no-forbid-root', 'let the device sign user certificates for root')
     .option('--shares <number>', 'of the wrap key that opens the backup', parseCount, 3)
     .option('--threshold <number>', 'so many shares open it', parseCount, 2)
     .requiredOption('--backup <file>', 'where the backup goes; it is encrypted');

@@ -1,5 +1,4 @@
 /** The PKCS#11 signer with SoftHSM2, a token in software from another hand. */
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,19 +9,16 @@ import { openPkcs11Signers } from '#ca-lite/pkcs11/signer-settings.ts';
 import { tokenSigner } from '#ca-lite/pkcs11/signer.ts';
 import { Token } from '#ca-lite/pkcs11/token.ts';
 import { certify, signerContract, type SignerUnderTest } from '#test/contract/signer.ts';
+import { makeSofthsmToken, softhsmModule, softhsmPin } from './softhsm-token.ts';
 
-const module = '/usr/lib/softhsm/libsofthsm2.so';
-const pin = '12345678';
+const module = softhsmModule;
+const pin = softhsmPin;
 const kinds = ['ed25519', 'ecp256', 'ecp384', 'ecp521', 'rsa2048', 'rsa3072'] as const;
 let directory: string;
 
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'pkcs11-'));
-  writeFileSync(join(directory, 'softhsm2.conf'), `directories.tokendir = ${directory}\nobjectstore.backend = file\n`);
-  process.env['SOFTHSM2_CONF'] = join(directory, 'softhsm2.conf');
-  const init = ['--init-token', '--free', '--label', 'ca', '--pin', pin, '--so-pin', '87654321'];
-  execFileSync('softhsm2-util', init, { stdio: 'pipe' });
-  makeKeys();
+  makeSofthsmToken(directory, kinds, ['rsa3072']);
   writeFileSync(join(directory, 'pin'), `${pin}\n`, { mode: 0o600 });
 });
 
@@ -30,45 +26,6 @@ afterAll(() => {
   delete process.env['SOFTHSM2_CONF'];
   rmSync(directory, { recursive: true });
 });
-
-/** Makes one key pair of each kind in the token; their label is the kind. */
-function makeKeys(): void {
-  const api = loadPkcs11();
-  const p11 = new api.PKCS11();
-  p11.load(module);
-  p11.C_Initialize();
-  const slot = p11.C_GetSlotList(true).find((each) => p11.C_GetTokenInfo(each).label.trim() === 'ca')!;
-  const session = p11.C_OpenSession(slot, api.CKF_SERIAL_SESSION | api.CKF_RW_SESSION);
-  p11.C_Login(session, api.CKU_USER, pin);
-  const curveOf: Record<string, string> = {
-    ecp256: '06082a8648ce3d030107',
-    ecp384: '06052b81040022',
-    ecp521: '06052b81040023',
-    ed25519: '130c656477617264733235353139',
-  };
-  for (const [index, kind] of kinds.entries()) {
-    const common = [
-      { type: api.CKA_TOKEN, value: true },
-      { type: api.CKA_LABEL, value: kind },
-      { type: api.CKA_ID, value: Buffer.of(index + 1) },
-    ];
-    const curve = curveOf[kind];
-    const parameters =
-      curve === undefined
-        ? [
-            { type: api.CKA_MODULUS_BITS, value: Number(kind.slice(3)) },
-            { type: api.CKA_PUBLIC_EXPONENT, value: Buffer.of(1, 0, 1) },
-          ]
-        : [{ type: api.CKA_EC_PARAMS, value: Buffer.from(curve, 'hex') }];
-    const mechanism =
-      curve === undefined ? api.CKM_RSA_PKCS_KEY_PAIR_GEN : kind === 'ed25519' ? 0x1055 : api.CKM_EC_KEY_PAIR_GEN;
-    const publicTemplate = [...common, ...parameters, { type: api.CKA_VERIFY, value: true }];
-    const privateTemplate = [...common, { type: api.CKA_SIGN, value: kind !== 'rsa3072' }];
-    p11.C_GenerateKeyPair(session, { mechanism }, publicTemplate, privateTemplate);
-  }
-  p11.C_Finalize();
-  p11.close();
-}
 
 function open(label: string): SignerUnderTest & { token: Token } {
   const token = new Token({ module, label: 'ca', pin });

@@ -36,8 +36,8 @@ export interface HsmSiteOptions {
   readonly devices?: 1 | 2;
   readonly allow?: readonly string[];
   readonly settings?: readonly CaSettings[];
-  /** Called with each device before it is set up. */
-  readonly prepare?: (device: Bench) => Promise<void>;
+  /** A CA that was made already. */
+  readonly made?: TestCa;
 }
 
 const ADMINISTRATOR = 'administrator of the tests';
@@ -50,13 +50,18 @@ export async function openHsmSite(options: HsmSiteOptions = {}): Promise<HsmSite
   const devices: Bench[] = [];
   for (let count = 0; count < (options.devices ?? 1); count++) devices.push(stack.use(await startBench()));
   const { allow = ['--allow-user', 'alice', '--allow-user', 'root', '--allow-name', '*.example.com'] } = options;
-  const made = await makeCa({ within: directory, quick: true, initOptions: allow });
+  const made = options.made ?? (await makeCa({ within: directory, quick: true, initOptions: allow }));
   await writeFile(join(directory, 'administrator'), `${ADMINISTRATOR}\n`, { mode: 0o600 });
   const shares = [1, 2, 3].map((number) => ['--share-file', join(directory, `share-${number}`)]);
   const backup = join(directory, 'backup');
   const [first, second] = devices;
-  const initialised = await hsm(made, first!, 'init', ['--backup', backup, ...shares.flat(), ...(options.words ?? [])]);
-  if (second !== undefined) await hsm(made, second, 'restore', [backup, ...shares.slice(0, 2).flat()]);
+  const initialised = await hsm(made, first!, directory, 'init', [
+    '--backup',
+    backup,
+    ...shares.flat(),
+    ...(options.words ?? []),
+  ]);
+  if (second !== undefined) await hsm(made, second, directory, 'restore', [backup, ...shares.slice(0, 2).flat()]);
   await useSection(made, initialised, devices);
   for (const one of options.settings ?? []) await made.set(one);
   const owned = stack.move();
@@ -78,10 +83,16 @@ export async function openHsmSite(options: HsmSiteOptions = {}): Promise<HsmSite
 }
 
 /** `countersign-ca hsm COMMAND` that has to succeed. */
-export async function hsm(made: TestCa, device: Bench, command: string, words: readonly string[]): Promise<string> {
+async function hsm(
+  made: TestCa,
+  device: Bench,
+  directory: string,
+  command: string,
+  words: readonly string[],
+): Promise<string> {
   const [program, ...before] = caProgram();
   const where = ['--dir', made.directory, '--connector', device.simulator.url];
-  const password = ['--administrator-password-file', join(made.directory, '..', 'administrator')];
+  const password = ['--administrator-password-file', join(directory, 'administrator')];
   const { stdout } = await execa(program, [...before, 'hsm', command, ...words, ...where, ...password], {
     stdin: 'ignore',
   });

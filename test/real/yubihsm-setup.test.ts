@@ -177,6 +177,19 @@ describe('after init', () => {
   });
 });
 
+test('root is forbidden in a template unless that is asked for, with a warning', async () => {
+  const site = await newSite();
+  const outcome = await hsm(...initWords(site, '--no-forbid-root', '--forbid-principal', 'toor'));
+  expect(outcome.exitCode).toBe(0);
+  expect(outcome.stderr).toMatch(/^Warning: the device will sign user certificates for root/);
+  const done = JSON.parse(outcome.stdout) as Done;
+  await using signers = await openYubiHsmSigners(settingsOf(done.config), { directory: site.directory });
+  await certify(signers.user, { principals: ['root'] });
+  await expect(certify(signers.user, { principals: ['toor'] })).rejects.toMatchObject({ code: 'signer-refused' });
+  const status = await hsm('status', ...site.words, '--json');
+  expect(JSON.parse(status.stdout)).toMatchObject({ findings: [{ code: 'root-not-forbidden' }] });
+});
+
 describe('what goes wrong', () => {
   test('a wrong administrator password is said', async () => {
     const site = await newSite();

@@ -7,6 +7,7 @@ import { type IncomingMessage, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { execa } from 'execa';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { getPublicKey, signEddsa } from '#ca-lite/yubihsm/commands/asymmetric.ts';
 import { getLogEntries } from '#ca-lite/yubihsm/commands/log.ts';
@@ -54,6 +55,18 @@ test('started alone and killed, it keeps objects, log and options, and says what
   expect(publicKeys[1]).toEqual(publicKeys[0]);
   expect(entries).toEqual([2, 3]);
   expect(await readFile(stateFile, 'utf8')).toContain('for development and tests only');
+});
+
+test('started with --help it tells its options, and with a wrong one too, as an error', async () => {
+  const run = (...words: string[]) => execa(process.execPath, [program, ...words], { reject: false, timeout: 60_000 });
+  const help = await run('--help');
+  expect(help).toMatchObject({ exitCode: 0, stderr: '' });
+  expect(help.stdout).toContain('--realtime');
+  for (const wrong of [['--nope'], ['--port', 'x'], ['--firmware', '2'], ['--reading', 'both']]) {
+    const refused = await run(...wrong);
+    expect(refused).toMatchObject({ exitCode: 2, stdout: '' });
+    expect(refused.stderr).toContain('usage:');
+  }
 });
 
 test('faults and figures over HTTP, for tests in other processes', async () => {

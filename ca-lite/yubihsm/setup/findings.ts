@@ -10,6 +10,7 @@ import type { ObjectInfo } from '../commands/objects.ts';
 import { firmwareWarning } from '../firmware-warning.ts';
 import { unlimitedOffset } from '../ssh-template.ts';
 import type { Inspection } from './inspect.ts';
+import { objectIds } from './plan.ts';
 
 /** A finding: `danger` lets somebody misuse the CA, `caution` should be mended soon. */
 export interface Finding {
@@ -29,6 +30,7 @@ export type FindingCode =
   | 'wrap-key-left'
   | 'template-unlimited'
   | 'template-unreadable'
+  | 'root-not-forbidden'
   | 'audit-not-forced'
   | 'signatures-not-audited'
   | 'log-nearly-full'
@@ -130,8 +132,15 @@ function templateFindings({ templates }: Inspection): Finding[] {
     if (template === 'unreadable') {
       return [{ severity: 'danger', code: 'template-unreadable', text: `${name} is not an SSH template` }];
     }
-    if (template.notAfterOffsetSeconds !== unlimitedOffset) return [];
-    return [{ severity: 'danger', code: 'template-unlimited', text: `${name} sets no end to certificates` }];
+    const findings: Finding[] = [];
+    if (template.notAfterOffsetSeconds === unlimitedOffset) {
+      findings.push({ severity: 'danger', code: 'template-unlimited', text: `${name} sets no end to certificates` });
+    }
+    if (id === objectIds.userTemplate && !template.forbiddenPrincipals.includes('root')) {
+      const text = `${name} lets the device sign user certificates for root: whoever takes the CA over is root on every host`;
+      findings.push({ severity: 'caution', code: 'root-not-forbidden', text });
+    }
+    return findings;
   });
 }
 

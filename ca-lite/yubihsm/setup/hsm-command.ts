@@ -44,6 +44,7 @@ export interface InitOptions extends SetUpOptions {
   readonly userMaxLifetime: string;
   readonly hostMaxLifetime: string;
   readonly forbidPrincipal: readonly string[];
+  readonly forbidRoot: boolean;
   readonly shares: number;
   readonly threshold: number;
   readonly backup: string;
@@ -65,6 +66,7 @@ const marginSeconds = 300;
 export async function init(options: InitOptions): Promise<void> {
   demandNoneOf([...secretFilesOf(options.dir), ...options.shareFile, options.backup]);
   const plan = planOf(options);
+  warnOfRoot(options);
   const progress = progressOf(options);
   await using connector = openConnector(options.connector);
   const done = await explained(async () =>
@@ -97,9 +99,18 @@ function planOf(options: InitOptions): HsmPlan {
     notBeforeOffsetSeconds,
     userNotAfterSeconds: secondsOf(options.userMaxLifetime) + marginSeconds,
     hostNotAfterSeconds: secondsOf(options.hostMaxLifetime) + marginSeconds,
-    forbiddenUserPrincipals: [...options.forbidPrincipal],
+    forbiddenUserPrincipals: [...new Set([...(options.forbidRoot ? ['root'] : []), ...options.forbidPrincipal])],
     timestampKey: options.timestampKey,
   };
+}
+
+/** What a template does not forbid can only be forbidden by another template, on every device. */
+function warnOfRoot({ way, forbidRoot, forbidPrincipal }: InitOptions): void {
+  if (way === 'plain' || forbidRoot || forbidPrincipal.includes('root')) return;
+  process.stderr.write(
+    "Warning: the device will sign user certificates for root. Then the CA's own policy alone keeps root from anybody, and whoever takes " +
+      'the CA over is root on every host that trusts it. This can be changed only with a new template, on every device.\n',
+  );
 }
 
 function secondsOf(duration: string): number {

@@ -101,7 +101,7 @@ export function roleCapabilities(role: Role, plan: HsmPlan): readonly Capability
     case 'signer':
       return plan.way === 'template' ? ['sign-ssh-certificate', 'get-template'] : [signingCapability(plan)];
     case 'auditor':
-      return ['get-log-entries', 'get-option'];
+      return ['get-log-entries', 'get-option', 'get-template'];
     case 'timekeeper':
       return ['sign-pkcs'];
   }

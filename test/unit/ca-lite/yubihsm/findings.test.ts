@@ -39,6 +39,14 @@ function object(change: Partial<ObjectInfo>, ...capabilities: Capability[]): Obj
   };
 }
 
+const template = {
+  timestampModulus: new Uint8Array(256),
+  caKeyIds: [5],
+  notBeforeOffsetSeconds: 10,
+  notAfterOffsetSeconds: 3600,
+  forbiddenPrincipals: ['root'],
+};
+
 const codesOf = (change: Partial<Inspection>): string[] => findingsOf(inspection(change)).map(({ code }) => code);
 
 const plans: HsmPlan[] = [
@@ -90,21 +98,18 @@ test.each<[string, Partial<Inspection>, string[]]>([
   ['what is no template', { templates: new Map([[1, 'unreadable']]) }, ['template-unreadable']],
   [
     'a template without an end',
-    {
-      templates: new Map([
-        [
-          1,
-          {
-            timestampModulus: new Uint8Array(256),
-            caKeyIds: [5],
-            notBeforeOffsetSeconds: 0,
-            notAfterOffsetSeconds: 0xffff_ffff,
-            forbiddenPrincipals: [],
-          },
-        ],
-      ]),
-    },
+    { templates: new Map([[1, { ...template, notAfterOffsetSeconds: 0xffff_ffff }]]) },
     ['template-unlimited'],
+  ],
+  [
+    'a user template that allows root',
+    { templates: new Map([[0x0201, { ...template, forbiddenPrincipals: ['toor'] }]]) },
+    ['root-not-forbidden'],
+  ],
+  [
+    'a host template, which forbids nobody',
+    { templates: new Map([[0x0202, { ...template, forbiddenPrincipals: [] }]]) },
+    [],
   ],
   ['an audit that is not forced', { forceAudit: 'off' }, ['audit-not-forced']],
   ['signatures that leave no entry', { commandAudit: new Map([[0x6a, 'off']]) }, ['signatures-not-audited']],
