@@ -5,8 +5,11 @@ import { readInterrupted } from '../host/file-transaction.ts';
 import { openHost } from '../host/host-context.ts';
 import { hostDirectory } from '../host/host-record.ts';
 import { type HostStatus, type KeyFault, type KeyStatus, readHostStatus } from '../host/host-status.ts';
+import { remedyFor } from '../host/renewal/remedy.ts';
+import type { Outlook } from '../host/renewal/outlook.ts';
 import { type Authority, requireAuthority } from '../state/authority.ts';
 import { describeCertificate, formatUtc } from './certificate-text.ts';
+import { describeJudgement, judgementAsJson } from './clock-text.ts';
 import type { PlaceOptions } from './host.ts';
 import { placesOf } from './host-places.ts';
 import { EXIT_DONE, EXIT_FAILED } from './program.ts';
@@ -32,7 +35,7 @@ interface Report {
 
 function inOrder({ status, interrupted }: Report): boolean {
   if (status === undefined || interrupted || status.changedFiles.length > 0) return false;
-  return status.keys.every(({ fault }) => fault === undefined);
+  return status.keys.every(({ fault, outlook }) => fault === undefined && !outlook.needsPerson);
 }
 
 const faultWords: Readonly<Record<KeyFault, string>> = {
@@ -59,6 +62,7 @@ function format(report: Report): string {
     `CA         ${authority.url}`,
     `drop-in    ${status.record.dropIn.path}`,
     `user CA    ${status.record.userTrust ?? 'not installed by us'}`,
+    `clock      ${describeJudgement(report.clock.judge())}`,
     ...status.keys.flatMap(formatKey),
     ...status.changedFiles.map((path) => `changed    ${path} is not as we wrote it`),
     ...remark,
@@ -66,35 +70,72 @@ function format(report: Report): string {
   return `${lines.join('\n')}\n`;
 }
 
-function formatKey({ key, certificate, fault }: KeyStatus): string[] {
+function formatKey({ key, certificate, fault, outlook }: KeyStatus): string[] {
   const state = fault === undefined ? 'valid and served' : faultWords[fault];
   const head = [`key        ${key.path} ${key.fingerprint}`, `  state    ${state}`];
-  if (certificate === undefined) return head;
-  const { serial, principals, validBefore } = certificate;
+  if (certificate === undefined) return [...head, ...formatOutlook(outlook, undefined)];
+  const { serial, principals, validAfter, validBefore } = certificate;
   return [
     ...head,
     `  names    ${principals.join(', ')}`,
-    `  until    ${formatUtc(validBefore)}`,
+    `  valid    ${formatUtc(validAfter)} to ${formatUtc(validBefore)}`,
     `  serial   ${serial}`,
+    ...formatOutlook(outlook, { serial, name: key.names[0] ?? principals[0] ?? '' }),
   ];
+}
+
+function formatOutlook(
+  outlook: Outlook,
+  host: { readonly serial: bigint; readonly name: string } | undefined,
+): string[] {
+  const { renewalDueAt, renewedAt, reportedAt, lastFailure, isFailing, pausedUntil, needsPerson } = outlook;
+  const at = (label: string, moment: bigint | undefined) =>
+    moment === undefined ? [] : [`  ${label.padEnd(8)} ${formatUtc(moment)}`];
+  const lines = [...at('renewal', renewalDueAt), ...at('renewed', renewedAt), ...at('reported', reportedAt)];
+  if (lastFailure === undefined) return lines;
+  const { code, message } = lastFailure;
+  lines.push(
+    `  failure  ${formatUtc(BigInt(lastFailure.at))}${isFailing ? '' : ', made good since'} [${code}] ${message}`,
+  );
+  if (!isFailing) return lines;
+  const advice = (host === undefined ? undefined : remedyFor({ code, ...host })) ?? lastFailure.advice;
+  if (advice !== null) lines.push(...advice.split('\n').map((line) => `           ${line}`));
+  if (needsPerson) lines.push('  waits    for a person: nothing gets better by itself');
+  return [...lines, ...at('next try', pausedUntil)];
 }
 
 function asJson(report: Report): unknown {
   const { authority, status, interrupted } = report;
-  const head = { ca: authority.url, enrolled: status !== undefined, inOrder: inOrder(report), interrupted };
+  const clock = judgementAsJson(report.clock.judge());
+  const head = { ca: authority.url, enrolled: status !== undefined, inOrder: inOrder(report), interrupted, clock };
   if (status === undefined) return head;
   return {
     ...head,
     dropIn: status.record.dropIn,
     userTrust: status.record.userTrust,
     changedFiles: status.changedFiles,
-    keys: status.keys.map(({ key, certificate, served, fault }) => ({
+    keys: status.keys.map(({ key, certificate, served, fault, outlook }) => ({
       path: key.path,
       fingerprint: key.fingerprint,
       certificateFile: key.certificate,
       certificate: certificate === undefined ? null : describeCertificate(certificate),
       served: served ?? null,
       fault: fault ?? null,
+      renewal: outlookAsJson(outlook),
     })),
+  };
+}
+
+function outlookAsJson(outlook: Outlook): unknown {
+  const moment = (at: bigint | undefined) => (at === undefined ? null : formatUtc(at));
+  const { lastFailure, isFailing, needsPerson } = outlook;
+  return {
+    dueAt: moment(outlook.renewalDueAt),
+    renewedAt: moment(outlook.renewedAt),
+    reportedAt: moment(outlook.reportedAt),
+    pausedUntil: moment(outlook.pausedUntil),
+    isFailing,
+    needsPerson,
+    lastFailure: lastFailure === undefined ? null : { ...lastFailure, at: formatUtc(BigInt(lastFailure.at)) },
   };
 }

@@ -8,6 +8,9 @@ import { type Authority, fingerprintsOf } from '../state/authority.ts';
 import { readCertificateFile } from './certificate-file.ts';
 import { type HostContext, readExisting } from './host-context.ts';
 import { type HostRecord, type InstalledKey, readHostRecord } from './host-record.ts';
+import { type Outlook, outlookOf } from './renewal/outlook.ts';
+import { readRenewalRecord } from './renewal/renewal-record.ts';
+import { seeKey } from './renewal/sighting.ts';
 import { type Served, findServed } from './served-check.ts';
 
 export type KeyFault =
@@ -24,6 +27,7 @@ export interface KeyStatus {
   readonly certificate: Certificate | undefined;
   readonly served: Served | undefined;
   readonly fault: KeyFault | undefined;
+  readonly outlook: Outlook;
 }
 
 export interface HostStatus {
@@ -42,8 +46,13 @@ export async function readHostStatus(
   const record = await readHostRecord(context.stateDirectory);
   if (record === undefined) return undefined;
   const trusted = fingerprintsOf(authority.hostCaKeys);
+  const memories = await readRenewalRecord(context.stateDirectory);
   const keys: KeyStatus[] = [];
-  for (const key of record.keys) keys.push(await readKeyStatus(context, key, trusted, now));
+  for (const key of record.keys) {
+    const seen = await seeKey(context.stateDirectory, key, memories);
+    const outlook = outlookOf(seen.current, seen.memory, now);
+    keys.push({ ...(await readKeyStatus(context, key, trusted, now)), outlook });
+  }
   return { record, keys, changedFiles: await findChangedFiles(record) };
 }
 
@@ -61,7 +70,7 @@ async function readKeyStatus(
   key: InstalledKey,
   trusted: ReadonlySet<Fingerprint>,
   now: bigint,
-): Promise<KeyStatus> {
+): Promise<Omit<KeyStatus, 'outlook'>> {
   const certificate = await readCertificateFile(key.certificate);
   if (certificate === undefined) return { key, certificate, served: undefined, fault: 'certificate-missing' };
   const served = await findServed(settings, certificate);

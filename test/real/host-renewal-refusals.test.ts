@@ -3,6 +3,7 @@ import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { readRenewalRecord } from '#agent/host/renewal/renewal-record.ts';
+import { runAgent } from './host-agent-fixture.ts';
 import { type RenewalHost, serialOf, startRenewalHost } from './host-renewal-fixture.ts';
 
 async function pauseOf({ stateDirectory }: RenewalHost) {
@@ -32,6 +33,17 @@ test('a revoked host is told so, keeps what it has, and asks rarely from then on
   const { refusal, hours } = await pauseOf(host);
   expect(refusal).toBe('renewal-revoked');
   expect(hours).toBeGreaterThanOrEqual(12);
+
+  const status = await host.host('status', '--json');
+  expect(status.status).toBe(1);
+  expect(JSON.parse(status.stdout)).toMatchObject({
+    clock: { judgement: 'system' },
+    keys: [{ renewal: { isFailing: true, needsPerson: true, lastFailure: { code: 'renewal-revoked' } } }],
+  });
+  expect((await host.host('status')).stdout).toContain(`countersign-ca hosts clear ${host.name}`);
+  const doctor = await runAgent(['doctor', '--json', ...host.places]);
+  const findings = JSON.parse(doctor.stdout) as { check: string; level: string; advice?: string }[];
+  expect(findings.find(({ check }) => check === 'renewal')).toMatchObject({ level: 'fail' });
 });
 
 test('a restored backup is told at once that a newer certificate is in use, and asks again soon', async () => {

@@ -5,6 +5,7 @@ import { readInterrupted } from '../file-transaction.ts';
 import type { HostContext } from '../host-context.ts';
 import { hostDirectory } from '../host-record.ts';
 import { type HostStatus, type KeyFault, type KeyStatus, readHostStatus } from '../host-status.ts';
+import { remedyFor } from '../renewal/remedy.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
 export async function checkCertificates(
@@ -18,7 +19,7 @@ export async function checkCertificates(
     const none = warn('certificate', 'this host is not enrolled', 'Run: countersign host enroll');
     return { status, findings: [none, ...interrupted] };
   }
-  const keys = status.keys.map((key) => certificateFinding(key, now));
+  const keys = status.keys.flatMap((key) => [certificateFinding(key, now), ...renewalFindings(key)]);
   const changed = status.changedFiles.map((path) =>
     warn('files', `${path} is not as we wrote it`, 'countersign host enroll writes it again.'),
   );
@@ -45,7 +46,10 @@ const faults: Readonly<Record<KeyFault, readonly [string, string]>> = {
   'sshd-not-answering': ['cannot be looked at: sshd does not answer', 'Start sshd.'],
 };
 
-export function certificateFinding({ key, certificate, fault }: KeyStatus, now: bigint): Finding {
+export function certificateFinding(
+  { key, certificate, fault }: Pick<KeyStatus, 'key' | 'certificate' | 'fault'>,
+  now: bigint,
+): Finding {
   const what = `the certificate of ${key.path}`;
   if (fault !== undefined || certificate === undefined) {
     const [words, advice] = faults[fault ?? 'certificate-missing'];
@@ -54,6 +58,29 @@ export function certificateFinding({ key, certificate, fault }: KeyStatus, now: 
   const days = `${remainingHours(certificate, now)} h left`;
   if (isLate(certificate, now)) return warn('certificate', `${what} ends soon: ${days}`, again);
   return ok('certificate', `${what} is valid and served, ${days}`);
+}
+
+/** Of renewals that fail: why, who ends it, and when it is tried again. */
+export function renewalFindings({
+  key,
+  certificate,
+  outlook,
+}: Pick<KeyStatus, 'key' | 'certificate' | 'outlook'>): Finding[] {
+  const { lastFailure, isFailing, needsPerson, pausedUntil } = outlook;
+  if (!isFailing || lastFailure === undefined) return [];
+  const { code, message } = lastFailure;
+  const name = key.names[0] ?? '';
+  const remedy = certificate === undefined ? undefined : remedyFor({ code, serial: certificate.serial, name });
+  const next = pausedUntil === undefined ? [] : [`Next attempt: ${isoSeconds(pausedUntil)}`];
+  const own = remedy ?? lastFailure.advice;
+  const advice =
+    [...(own === null ? [] : [own]), ...next].join('\n') || 'The log has more: journalctl -u countersign-host';
+  const what = `the renewal for ${key.path} failed at ${isoSeconds(BigInt(lastFailure.at))} [${code}]: ${message}`;
+  return [needsPerson ? fail('renewal', what, advice) : warn('renewal', what, advice)];
+}
+
+function isoSeconds(epochSeconds: bigint): string {
+  return new Date(Number(epochSeconds) * 1000).toISOString().replace('.000Z', 'Z');
 }
 
 /** Less than a third of its life left. */

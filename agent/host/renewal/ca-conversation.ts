@@ -36,6 +36,11 @@ export class CaConversation {
     this.#authority = authority;
   }
 
+  /** Epoch seconds, as the CA is told. */
+  now(): bigint {
+    return this.#client.clock.now();
+  }
+
   /** The successor of a certificate; asked again, the same one. Nothing is stored here. @throws CaError, HostError */
   async renew(holding: Holding): Promise<Certificate> {
     return retryByCaTime(this.#client, async () => {

@@ -200,7 +200,9 @@ function noteFailure(work: Work, failure: Failure, clock: Clock): void {
   const { pauseSeconds, needsPerson } = judgeSetback(failure, failures, Math.random());
   const pausedUntil = Number(clock.now()) + pauseSeconds;
   const refusal = (failure instanceof CaError ? failure.refusal?.code : undefined) ?? failure.code;
-  work.memory = { ...work.memory, failures, pausedUntil, refusal };
+  const { message, advice = null } = failure;
+  const lastFailure = { at: Number(clock.now()), code: refusal, message, advice, needsPerson };
+  work.memory = { ...work.memory, failures, pausedUntil, refusal, lastFailure };
   work.failure ??= failure;
   work.needsPerson ||= needsPerson;
 }
@@ -216,6 +218,7 @@ async function obtain(
   const successor = await conversation.renew({ key: required(key, work), certificate: work.current });
   await storeIssued(places.stateDirectory, required(key, work).fingerprint, successor);
   work.current = successor;
+  work.memory = { ...work.memory, renewedAt: Number(conversation.now()) };
   work.did = 'renewed';
   work.install = true;
 }
@@ -276,7 +279,12 @@ async function report(
   work.krlNumber = krlNumber;
   const at = Number(client.clock.now());
   const reported = { serial: String(work.current.serial), at, claims: claimsOf(standing) };
-  work.memory = { ...nothingYet, reported, renewNow };
+  const { renewedAt, lastFailure } = work.memory;
+  const kept = {
+    ...(renewedAt === undefined ? {} : { renewedAt }),
+    ...(lastFailure === undefined ? {} : { lastFailure }),
+  };
+  work.memory = { ...nothingYet, ...kept, reported, renewNow };
 }
 
 function required(key: HostKey | undefined, { seen }: Work): HostKey {

@@ -24,6 +24,18 @@ const KeyMemory = Type.Object({
   pausedUntil: EpochSeconds,
   /** Why the last attempt failed: the stable code. */
   refusal: Type.Union([Type.String({ maxLength: 64 }), Type.Null()]),
+  /** When a certificate was last obtained. */
+  renewedAt: Type.Optional(EpochSeconds),
+  /** The last attempt that failed, also when later ones did not. */
+  lastFailure: Type.Optional(
+    Type.Object({
+      at: EpochSeconds,
+      code: Type.String({ maxLength: 64 }),
+      message: Type.String({ maxLength: 4096 }),
+      advice: Type.Union([Type.String({ maxLength: 4096 }), Type.Null()]),
+      needsPerson: Type.Boolean(),
+    }),
+  ),
 });
 export type KeyMemory = Static<typeof KeyMemory>;
 
