@@ -9,7 +9,7 @@ import { formatAllowedSigner, parseAllowedSigner } from '#openssh/allowed-signer
 import { decodeBase64, decodeBase64Url } from '#openssh/base64.ts';
 import { formatCertificateLine, parseCertificateLine } from '#openssh/certificate-line.ts';
 import { parseNetworkList, viewCertificateOptions } from '#openssh/certificate-options.ts';
-import { decodeCertificate, verifyCertificateSignature } from '#openssh/certificate.ts';
+import { decodeCertificate, decodeToBeSigned, verifyCertificateSignature } from '#openssh/certificate.ts';
 import { readDer, readDerInside } from '#openssh/der.ts';
 import { fingerprintOf, parseFingerprint } from '#openssh/fingerprint.ts';
 import { readPrivateKey, readPublicKey } from '#openssh/foreign-key.ts';
@@ -197,6 +197,14 @@ export const decoders: readonly Decoder[] = [
       return verifyCertificateSignature(decoded);
     },
     samples: certificates.map(({ blob }) => blob),
+    isExact: true,
+    runs: 500,
+  },
+  {
+    name: 'certificate to be signed',
+    covers: ['decodeToBeSigned'],
+    decode: decodeToBeSigned,
+    samples: certificates.map(({ signedBytes }) => signedBytes),
     isExact: true,
     runs: 500,
   },
