@@ -1,5 +1,5 @@
 /** host.toml: what it says is what is done, and every fault in it is named. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -93,4 +93,13 @@ test('a file that was named has to be there', async () => {
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+});
+
+test('docs/renewal.md has every key, and an example without faults', async () => {
+  const page = await readFile(join(import.meta.dirname, '../../../../docs/renewal.md'), 'utf8');
+  const [, section = ''] = page.split('\n## Configuration\n');
+  const rows = [...section.matchAll(/^\| `([a-z-]+)` /gm)].map(([, key]) => key);
+  expect(new Set(rows)).toEqual(new Set(hostConfigKeys));
+  const [, example = ''] = /```toml\n([^]+?)```/.exec(section) ?? [];
+  expect(Object.keys(parseHostConfig(example, 'host.toml').options)).toEqual(['name', 'reload']);
 });
