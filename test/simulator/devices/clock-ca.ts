@@ -4,8 +4,8 @@
  * be made to fail between the steps of an issuance.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync, rmSync } from 'node:fs';
-import { cp, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
@@ -53,10 +53,11 @@ export class ClockCa implements AsyncDisposable {
   #ca: OpenCa | undefined;
   #context: CaContext | undefined;
   #server: CaServer | undefined;
-  readonly #parent: string;
+  /** Around its directory; gone with it. */
+  readonly parent: string;
 
   private constructor(parent: string, now: bigint) {
-    this.#parent = parent;
+    this.parent = parent;
     this.directory = join(parent, 'ca');
     this.now = now;
   }
@@ -157,35 +158,73 @@ export class ClockCa implements AsyncDisposable {
     principals: readonly string[] = [name],
     type: CertificateType = 'host',
   ): Promise<Uint8Array | string> {
+    const answer = await this.post('/ssh/sign', {
+      ott: await this.token(name, principals, type),
+      publicKey: key.blob,
+    });
+    return answer.status === 201 ? decodeBase64(String(answer.body['crt'])) : answer.code;
+  }
+
+  /** An administrator's token, good for an hour. */
+  async token(name: string, principals: readonly string[] = [name], type: CertificateType = 'host'): Promise<string> {
     const { tokenKey, store, authority, rootFingerprint } = this.context;
     const tokenId = `test-${process.hrtime.bigint()}`;
     const grant = { provisioner: 'admin', type, keyId: name, principals, validBefore: '' } as const;
     const { now } = this;
-    const claims = makeClaims(grant, { authority, rootFingerprint, now, lifetimeSeconds: 300, tokenId });
+    const claims = makeClaims(grant, { authority, rootFingerprint, now, lifetimeSeconds: 3600, tokenId });
     const audit = { time: now, action: 'token-make', subject: {} };
     await store.recordToken({ token: { id: tokenId, expiresAt: BigInt(claims.exp) }, audit });
-    const answer = await this.post('/ssh/sign', { ott: await tokenKey.sign(claims), publicKey: key.blob });
-    return answer.status === 201 ? decodeBase64(String(answer.body['crt'])) : answer.code;
+    return tokenKey.sign(claims);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
-    await rm(this.#parent, { recursive: true, force: true });
+    await rm(this.parent, { recursive: true, force: true });
   }
 }
 
-let template: Promise<string> | undefined;
-
-/** What `init` makes, with keys that open quickly: a test is not about bcrypt. Made once, then copied, so that all have the same keys. */
-export async function createQuickCa(directory: string): Promise<void> {
-  template ??= makeTemplate();
-  await cp(await template, directory, { recursive: true });
+/** A file of the template; directories come before what is in them. */
+interface TemplateEntry {
+  readonly path: string;
+  readonly mode: number;
+  /** Null for a directory. */
+  readonly content: Uint8Array | null;
 }
 
-async function makeTemplate(): Promise<string> {
+let template: Promise<readonly TemplateEntry[]> | undefined;
+
+/** What `init` makes, with keys that open quickly: a test is not about bcrypt. Made once, then written again, so that all have the same keys. */
+export async function createQuickCa(directory: string): Promise<void> {
+  template ??= makeTemplate();
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  for (const { path, mode, content } of await template) {
+    const place = join(directory, path);
+    await (content === null ? mkdir(place, { mode }) : writeFile(place, content, { mode }));
+  }
+}
+
+async function makeTemplate(): Promise<TemplateEntry[]> {
   const parent = await mkdtemp(join(tmpdir(), 'countersign-template-'));
-  process.once('exit', () => rmSync(parent, { recursive: true, force: true }));
-  const directory = join(parent, 'ca');
+  try {
+    return await readTemplate(await makeQuickCa(join(parent, 'ca')));
+  } finally {
+    await rm(parent, { recursive: true, force: true });
+  }
+}
+
+async function readTemplate(directory: string): Promise<TemplateEntry[]> {
+  const paths = (await readdir(directory, { recursive: true })).toSorted();
+  return Promise.all(
+    paths.map(async (path) => {
+      const place = join(directory, path);
+      const facts = await stat(place);
+      const content = facts.isDirectory() ? null : await readFile(place);
+      return { path, mode: facts.mode & 0o777, content };
+    }),
+  );
+}
+
+async function makeQuickCa(directory: string): Promise<string> {
   const passphrase = Buffer.from(PASSPHRASE);
   await createCa({
     directory,
