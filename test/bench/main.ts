@@ -10,6 +10,7 @@ const benches: Readonly<Record<string, () => Promise<{ readonly bench: () => Pro
   certificates: async () => import('./certificates.ts'),
   enrolment: async () => import('./enrolment.ts'),
   executables: async () => import('./executables.ts'),
+  krl: async () => import('./krl.ts'),
   renewal: async () => import('./renewal.ts'),
   store: async () => import('./store.ts'),
   yubihsm: async () => import('./yubihsm.ts'),
