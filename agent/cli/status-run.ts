@@ -10,6 +10,7 @@ import type { Outlook } from '../host/renewal/outlook.ts';
 import { type Authority, requireAuthority } from '../state/authority.ts';
 import { describeCertificate, formatUtc } from './certificate-text.ts';
 import { describeJudgement, judgementAsJson } from './clock-text.ts';
+import { followingStatusAsJson, formatFollowing } from './following-status-text.ts';
 import type { PlaceOptions } from './host.ts';
 import { placesOf } from './host-places.ts';
 import { EXIT_DONE, EXIT_FAILED } from './program.ts';
@@ -35,6 +36,7 @@ interface Report {
 
 function inOrder({ status, interrupted }: Report): boolean {
   if (status === undefined || interrupted || status.changedFiles.length > 0) return false;
+  if (status.following.krlState === 'unreadable') return false;
   return status.keys.every(({ fault, outlook }) => fault === undefined && !outlook.needsPerson);
 }
 
@@ -62,6 +64,7 @@ function format(report: Report): string {
     `CA         ${authority.url}`,
     `drop-in    ${status.record.dropIn.path}`,
     `user CA    ${status.record.userTrust ?? 'not installed by us'}`,
+    ...formatFollowing(status.following),
     `clock      ${describeJudgement(report.clock.judge())}`,
     ...status.keys.flatMap(formatKey),
     ...status.changedFiles.map((path) => `changed    ${path} is not as we wrote it`),
@@ -113,6 +116,7 @@ function asJson(report: Report): unknown {
     ...head,
     dropIn: status.record.dropIn,
     userTrust: status.record.userTrust,
+    following: followingStatusAsJson(status.following),
     changedFiles: status.changedFiles,
     keys: status.keys.map(({ key, certificate, served, fault, outlook }) => ({
       path: key.path,

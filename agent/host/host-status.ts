@@ -6,6 +6,7 @@ import { type Fingerprint, fingerprintOf } from '#openssh/fingerprint.ts';
 import { encodePublicKey } from '#openssh/public-key.ts';
 import { type Authority, fingerprintsOf } from '../state/authority.ts';
 import { readCertificateFile } from './certificate-file.ts';
+import { type FollowingStatus, readFollowingStatus } from './following/following-status.ts';
 import { type HostContext, readExisting } from './host-context.ts';
 import { type HostRecord, type InstalledKey, readHostRecord } from './host-record.ts';
 import { type Outlook, outlookOf } from './renewal/outlook.ts';
@@ -33,6 +34,7 @@ export interface KeyStatus {
 export interface HostStatus {
   readonly record: HostRecord;
   readonly keys: readonly KeyStatus[];
+  readonly following: FollowingStatus;
   /** Files of ours that are missing or changed. */
   readonly changedFiles: readonly string[];
 }
@@ -53,7 +55,9 @@ export async function readHostStatus(
     const outlook = outlookOf(seen.current, seen.memory, now);
     keys.push({ ...(await readKeyStatus(context, key, trusted, now)), outlook });
   }
-  return { record, keys, changedFiles: await findChangedFiles(record) };
+  const { stateDirectory, settings } = context;
+  const following = await readFollowingStatus(stateDirectory, authority, record, settings.revokedKeys);
+  return { record, keys, following, changedFiles: await findChangedFiles(record) };
 }
 
 export async function findChangedFiles(record: HostRecord): Promise<string[]> {

@@ -3,12 +3,14 @@ import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Finding } from '#agent/host/doctor/finding.ts';
+import { statementsOf } from '#test/support/statement-sample.ts';
 import { type TestHost, runAgent, startHost } from './host-agent-fixture.ts';
 
 let host: TestHost;
 
 beforeEach(async () => {
   host = await startHost();
+  host.ca.behaviour.statements = statementsOf(host.ca);
   expect((await host.enroll()).status).toBe(0);
 });
 
@@ -30,9 +32,20 @@ async function expectFailure(check: string, words: string): Promise<void> {
 test('a host in order', async () => {
   const { status, findings } = await examine();
   expect(status).toBe(0);
+  const ofSshd = ['sshd-config', 'host-keys', 'sshd-answers', 'user-ca', 'certificate', 'revocations'];
   expect(new Set(findings.filter(({ level }) => level === 'ok').map(({ check }) => check))).toEqual(
-    new Set(['trust', 'ca', 'clock', 'ca-keys', 'sshd-config', 'host-keys', 'sshd-answers', 'user-ca', 'certificate']),
+    new Set(['trust', 'ca', 'clock', 'ca-keys', 'follows-ca', ...ofSshd]),
   );
+});
+
+test('a revocation list that is damaged, which the next look makes good', async () => {
+  await writeFile(join(host.sshd.etc, 'countersign_revoked_keys'), 'not a KRL');
+  await expectFailure('revocations', 'refuses every key');
+  expect((await host.host('status')).status).toBe(1);
+  await host.host('renew');
+  const { findings } = await examine();
+  expect(findings.find(({ check }) => check === 'revocations')).toMatchObject({ level: 'ok' });
+  expect((await host.host('status')).stdout).toContain('list 1 of ');
 });
 
 test('a CA that is gone', async () => {

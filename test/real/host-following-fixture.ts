@@ -48,15 +48,16 @@ async function makeKey(directory: string, name: string): Promise<string> {
   return path;
 }
 
-/** Whether sshd lets this key, and a certificate beside it, log in now. @throws when something else than sshd's decision ends it */
-export async function letsIn({ sshd }: Pick<RenewalHost, 'sshd'>, identity: string): Promise<boolean> {
+/** For `ssh`, before the command that is to run there. */
+export function loginArguments({ sshd }: Pick<RenewalHost, 'sshd'>, identity: string): string[] {
   const options = ['BatchMode=yes', 'StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'IdentitiesOnly=yes'];
   const given = options.flatMap((option) => ['-o', option]);
-  const target = ['-p', String(sshd.port), `${login}@${sshd.address}`, 'true'];
-  const run = await execa('ssh', ['-F', 'none', '-i', identity, ...given, ...target], {
-    reject: false,
-    stdin: 'ignore',
-  });
+  return ['-F', 'none', '-i', identity, ...given, '-p', String(sshd.port), `${login}@${sshd.address}`];
+}
+
+/** Whether sshd lets this key, and a certificate beside it, log in now. @throws when something else than sshd's decision ends it */
+export async function letsIn(host: Pick<RenewalHost, 'sshd'>, identity: string): Promise<boolean> {
+  const run = await execa('ssh', [...loginArguments(host, identity), 'true'], { reject: false, stdin: 'ignore' });
   if (run.exitCode === 0) return true;
   if (run.stderr.includes('Permission denied')) return false;
   throw new Error(`ssh ended with ${run.exitCode}: ${run.stderr}`);

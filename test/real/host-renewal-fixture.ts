@@ -31,7 +31,12 @@ export interface RenewalHost extends AsyncDisposable {
 
 export interface HostInventory {
   readonly lineage: { readonly lineage: string; readonly state: string; readonly head: string } | null;
-  readonly report: { readonly serial: string; readonly trustedHostCas: readonly string[] } | null;
+  readonly report: {
+    readonly serial: string;
+    readonly trustedHostCas: readonly string[];
+    readonly trustedUserCas: readonly string[];
+    readonly krlNumber: string;
+  } | null;
 }
 
 export interface RenewalHostOptions {

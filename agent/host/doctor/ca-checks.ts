@@ -39,13 +39,17 @@ export function clockFinding(localMs: number, caMs: number): Finding {
 
 async function checkKeys(authority: Authority, client: CaClient): Promise<Finding> {
   const current = await fetchCaKeys(client);
-  const again = `Run again: countersign bootstrap --ca ${authority.url} --fingerprint ${authority.rootFingerprint}`;
+  const hasCommon = !fingerprintsOf(current.hostCaKeys).isDisjointFrom(fingerprintsOf(authority.hostCaKeys));
+  const again = hasCommon
+    ? 'They are taken over at the next look, by the daemon or: countersign host renew'
+    : `This machine was away for a whole change of keys. Run: countersign bootstrap --ca ${authority.url} --fingerprint ${authority.rootFingerprint}\nA host then enrols again: countersign host enroll`;
   const pinned = fingerprintsOf([...authority.hostCaKeys, ...authority.userCaKeys]);
   const unknown = [...current.hostCaKeys, ...current.userCaKeys].filter(
     (key) => !pinned.has(fingerprintOf(encodePublicKey(key))),
   );
-  if (unknown.length > 0) return warn('ca-keys', 'the CA has SSH keys that were not there when it was pinned', again);
+  if (unknown.length > 0) return warn('ca-keys', 'the CA has SSH keys that are not trusted here yet', again);
   const announced = fingerprintsOf([...current.hostCaKeys, ...current.userCaKeys]);
-  if (!pinned.isSubsetOf(announced)) return warn('ca-keys', 'the CA has given up SSH keys that are pinned here', again);
-  return ok('ca-keys', 'the SSH keys of the CA are the pinned ones');
+  if (!pinned.isSubsetOf(announced))
+    return warn('ca-keys', 'the CA has given up SSH keys that are trusted here', again);
+  return ok('ca-keys', 'the SSH keys of the CA are the trusted ones');
 }

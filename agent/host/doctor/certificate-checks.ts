@@ -6,6 +6,7 @@ import type { HostContext } from '../host-context.ts';
 import { hostDirectory } from '../host-record.ts';
 import { type HostStatus, type KeyFault, type KeyStatus, readHostStatus } from '../host-status.ts';
 import { remedyFor } from '../renewal/remedy.ts';
+import { checkFollowing } from './following-checks.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
 export async function checkCertificates(
@@ -23,7 +24,7 @@ export async function checkCertificates(
   const changed = status.changedFiles.map((path) =>
     warn('files', `${path} is not as we wrote it`, 'countersign host enroll writes it again.'),
   );
-  return { status, findings: [...keys, ...changed, ...interrupted] };
+  return { status, findings: [...keys, ...checkFollowing(status.following, now), ...changed, ...interrupted] };
 }
 
 export async function checkInterrupted(stateDirectory: string): Promise<Finding[]> {
