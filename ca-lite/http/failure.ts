@@ -36,6 +36,7 @@ export function sendRefusal(reply: FastifyReply, refusal: Refusal): FastifyReply
 export function sendFailure(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const refusal = refusalOf(error);
   if (errorStatuses[refusal.refused] >= 500) request.log.error({ err: error }, 'request failed');
+  else if (error instanceof SignerError) request.log.warn({ err: error }, 'the signer refused');
   return sendRefusal(reply, refusal);
 }
 

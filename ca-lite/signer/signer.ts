@@ -26,8 +26,8 @@ export interface Signer extends AsyncDisposable {
 
 export type SignerErrorCode =
   | 'signer-overloaded' // the queue is full: come back in `retryAfterSeconds`
-  | 'signer-unavailable' // the device or token does not answer
-  | 'signer-refused' // the device refuses this signature (capability, template constraint)
+  | 'signer-unavailable' // the device or token does not answer, or is not set up to sign (a capability or a key is missing)
+  | 'signer-refused' // the device refuses this certificate (template constraint)
   | 'signature-invalid' // what came back does not verify: nothing was let out
   | 'aborted';
 

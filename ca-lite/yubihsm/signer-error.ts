@@ -2,16 +2,12 @@
 import { SignerError } from '../signer/signer.ts';
 import { HsmError, type HsmErrorCode, HsmOverloadedError } from './errors.ts';
 
+/** What is wrong with this one certificate. A device that lacks a key or a capability signs no other one either: that is for the operator. */
 const refused: readonly HsmErrorCode[] = [
   'template-violation',
   'message-too-long',
-  'device-invalid-command',
   'device-invalid-data',
-  'device-insufficient-permissions',
-  'device-object-not-found',
-  'device-invalid-id',
   'device-ssh-constraint-violation',
-  'device-algorithm-disabled',
   'device-wrong-length',
 ];
 

@@ -48,7 +48,8 @@ export async function openHsmSite(options: HsmSiteOptions = {}): Promise<HsmSite
   const directory = await mkdtemp(join(tmpdir(), 'countersign-serve-hsm-'));
   stack.defer(async () => rm(directory, { recursive: true, force: true }));
   const devices: Bench[] = [];
-  for (let count = 0; count < (options.devices ?? 1); count++) devices.push(stack.use(await startBench()));
+  for (let count = 0; count < (options.devices ?? 1); count++)
+    devices.push(stack.use(await startBench({ serial: 12_345_678 + count })));
   const { allow = ['--allow-user', 'alice', '--allow-user', 'root', '--allow-name', '*.example.com'] } = options;
   const made = options.made ?? (await makeCa({ within: directory, quick: true, initOptions: allow }));
   await writeFile(join(directory, 'administrator'), `${ADMINISTRATOR}\n`, { mode: 0o600 });

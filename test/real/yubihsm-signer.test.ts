@@ -110,7 +110,7 @@ describe('the signer', () => {
     const devices = [{ connector: bench.connector, authKeyId: 2, keys }];
     await using hsm = await openHsm({ devices, keys: [{ keyId: 5 }], nowSeconds });
     const refused = certify(hsm.signer(5));
-    await expect(refused).rejects.toMatchObject({ name: 'SignerError', code: 'signer-refused' });
+    await expect(refused).rejects.toMatchObject({ name: 'SignerError', code: 'signer-unavailable' });
     await expect(refused).rejects.toThrow(/sign-ecdsa/);
   });
 
