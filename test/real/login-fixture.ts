@@ -32,23 +32,29 @@ export interface LoginStageOptions {
   readonly oidc?: string;
   /** Whether the provider puts the nonce into ID tokens of the device flow; the standards leave that open. Default: true. */
   readonly echoesDeviceNonce?: boolean;
+  /** Of certificates. Default: 1h. */
+  readonly lifetime?: string;
+  /** Whether the provider gives refresh tokens, and takes them back. */
+  readonly refreshTokens?: boolean;
 }
 
 export async function openLoginStage({
   oidc = '',
   echoesDeviceNonce = true,
+  lifetime = '1h',
+  refreshTokens = false,
 }: LoginStageOptions = {}): Promise<LoginStage> {
   await using stack = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), 'countersign-login-'));
   stack.defer(async () => rm(directory, { recursive: true, force: true }));
-  const idp = stack.use(await startIdp());
+  const idp = stack.use(await startIdp(refreshTokens));
   if (echoesDeviceNonce) echoDeviceNonce(idp);
   const made = await makeCa({
     within: directory,
     quick: true,
     initOptions: ['--allow-user', 'alice', '--allow-user', 'root'],
   });
-  await appendFile(join(made.directory, 'ca.toml'), oidcSection(idp, oidc));
+  await appendFile(join(made.directory, 'ca.toml'), oidcSection(idp, { lifetime, refreshTokens, more: oidc }));
   const ca = stack.use(await made.serve());
   const rootFile = join(directory, 'idp-root.pem');
   await writeFile(rootFile, idp.root);
@@ -80,7 +86,7 @@ export async function openLoginStage({
   };
 }
 
-async function startIdp(): Promise<OpenidProvider> {
+async function startIdp(refreshTokens: boolean): Promise<OpenidProvider> {
   const groups = ['ssh'];
   return startOpenidProvider({
     accounts: {
@@ -93,12 +99,17 @@ async function startIdp(): Promise<OpenidProvider> {
         application_type: 'native',
         token_endpoint_auth_method: 'none',
         redirect_uris: ['http://127.0.0.1/back'],
-        grant_types: ['authorization_code', deviceGrant],
+        grant_types: ['authorization_code', deviceGrant, ...(refreshTokens ? ['refresh_token'] : [])],
         response_types: ['code'],
       },
     ],
     configuration: {
-      features: { deviceFlow, pushedAuthorizationRequests: { enabled: true } },
+      features: {
+        deviceFlow,
+        pushedAuthorizationRequests: { enabled: true },
+        revocation: { enabled: refreshTokens },
+        introspection: { enabled: refreshTokens },
+      },
     },
   });
 }
@@ -113,7 +124,16 @@ function echoDeviceNonce({ provider }: OpenidProvider): void {
   });
 }
 
-function oidcSection({ issuer, root }: OpenidProvider, more: string): string {
+interface SectionOptions {
+  readonly lifetime: string;
+  readonly refreshTokens: boolean;
+  readonly more: string;
+}
+
+function oidcSection({ issuer, root }: OpenidProvider, { lifetime, refreshTokens, more }: SectionOptions): string {
+  const scopes = ['openid', 'email', 'groups', ...(refreshTokens ? ['offline_access'] : [])];
+  // providers give lasting access only to whom the person said yes, each time (OpenID Connect Core 1.0 section 11)
+  const consent = refreshTokens ? 'authorization_parameters = { prompt = "consent" }' : '';
   return `
 [[oidc]]
 name = "corp"
@@ -123,8 +143,9 @@ ca_certificates = """
 ${root}"""
 domains = ["example.com"]
 groups = ["ssh"]
-scopes = ["openid", "email", "groups"]
-lifetime = "1h"
+scopes = ${JSON.stringify(scopes)}
+${consent}
+lifetime = "${lifetime}"
 redirect_uris = ["http://127.0.0.1:0/back"]
 device_flow = true
 principals = [{ from = "email-local-part" }, { from = "group", group = "ssh", principals = ["root"] }]

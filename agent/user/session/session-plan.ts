@@ -80,8 +80,10 @@ export function judgeFailure(failure: Failure, failures: number, now: number, ra
 /** The question that waits for the person; undefined when there is none. @param now epoch milliseconds */
 export function signInNeed(session: Session, now: number): ControlSignInNeed | undefined {
   const { held, trouble } = session;
-  const isStuck = trouble?.needsPerson === true || renewalWays(session, now).length === 0;
-  if (!isStuck || (held !== undefined && now < dueAt(held))) return undefined;
+  if (trouble?.needsPerson !== true) {
+    // told in time: what has no way to renew is to be renewed at the same moment as what has one
+    if (renewalWays(session, now).length > 0 || (held !== undefined && now < dueAt(held))) return undefined;
+  }
   const valid = isValid(session, now);
   return {
     since: trouble?.at ?? (held === undefined ? session.signedInAt : valid ? dueAt(held) : endOf(held)),

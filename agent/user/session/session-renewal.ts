@@ -3,20 +3,25 @@
  * provider replaced is kept safe before anything else is done: the old one is worth nothing from then on. Does I/O.
  */
 import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Certificate } from '#openssh/certificate.ts';
 import { ProvisionersReply } from '#protocol/step-api.ts';
 import { openCaClient, type CaClient } from '../../ca/ca-client.ts';
+import { CaError } from '../../ca/ca-error.ts';
 import { systemErrorReason } from '../../failure.ts';
 import { type Authority, requireAuthority } from '../../state/authority.ts';
 import { StateError } from '../../state/state-error.ts';
 import { LoginError } from '../login/login-error.ts';
-import type { ProviderTokens } from '../login/provider-tokens.ts';
+import { type ProviderTokens, keepRefreshToken } from '../login/provider-tokens.ts';
 import { type Provisioner, chooseProvisioner } from '../login/provisioner.ts';
 import { refreshTokens, revokeRefreshToken } from '../login/refresh.ts';
 import { certify } from '../login/sign-in.ts';
 import { renewByKey } from './key-renewal.ts';
 import type { Session, SessionPlace } from './session.ts';
 import { renewalWays } from './session-plan.ts';
+
+/** A token says its time in seconds: two of one second may be the same token, which the CA takes once. */
+const NEXT_SECOND_MS = 1100;
 
 export interface Renewing {
   /** Told of each change to the session as soon as it is there; resolves when it is kept as safely as it will be. */
@@ -36,8 +41,15 @@ export async function renewSession(session: Session, { keep, signal }: Renewing)
   if (way === undefined) throw nothingToRenewWith();
   if (way === 'proof-of-possession') return await renewByKey(known, authority, client);
   try {
+    const byTokens = async (tokens: ProviderTokens) => certify({ client, authority, key: session.key, tokens });
     const tokens = await refresh(known, provisioner, place, { keep, signal });
-    return await certify({ client, authority, key: session.key, tokens });
+    return await byTokens(tokens).catch(async (error: unknown) => {
+      if (!(error instanceof CaError) || error.refusal?.code !== 'token-used') throw error;
+      await sleep(NEXT_SECOND_MS, undefined, { signal });
+      return byTokens(
+        await refresh({ ...known, ...keepRefreshToken(tokens.refreshToken) }, provisioner, place, { keep, signal }),
+      );
+    });
   } catch (error) {
     const isOver = error instanceof LoginError && ['session-ended', 'refresh-unusable'].includes(error.code);
     if (!isOver) throw error;

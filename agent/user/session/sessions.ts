@@ -17,7 +17,7 @@ import type { Clock } from '../moment.ts';
 import { describeSession } from './describe-session.ts';
 import type { Session, SessionPlace } from './session.ts';
 import { dueAt, failureOf, isValid, judgeFailure, plannedAt, renewalWays, signInNeed } from './session-plan.ts';
-import { endAtProvider, renewSession } from './session-renewal.ts';
+import type { Renewing } from './session-renewal.ts';
 import { MAX_SESSIONS, type SessionVault } from './session-vault.ts';
 import { startSchedule } from './renewal-schedule.ts';
 
@@ -35,6 +35,9 @@ export interface SessionParts {
   readonly notify: () => void;
   /** Told of faults of ours. */
   readonly report: (error: unknown) => void;
+  /** What asks the CA and the provider. */
+  readonly renew: (session: Session, renewing: Renewing) => Promise<Certificate>;
+  readonly endAtProvider: (session: Session, signal: AbortSignal) => Promise<'revoked' | 'not-offered' | 'no-token'>;
 }
 
 type Outcome = ControlRenewReply['sessions'][number];
@@ -230,7 +233,7 @@ export class SignInSessions implements AsyncDisposable {
         const changed = this.#change(id, change);
         if (changed?.refreshToken !== secret) await this.#save(id);
       };
-      const certificate = await renewSession(session, { keep, signal: this.#stop.signal });
+      const certificate = await this.#parts.renew(session, { keep, signal: this.#stop.signal });
       this.#install(id, certificate);
       this.#state.failed = false;
       await this.#save(id);
@@ -270,7 +273,18 @@ export class SignInSessions implements AsyncDisposable {
     this.#removeIdentity(last);
     this.#parts.notify();
     await this.#parts.vault.remove(last);
-    return { id, provisioner: last.provisionerName, ...(await goodbye(last, signal)) };
+    return { id, provisioner: last.provisionerName, ...(await this.#goodbye(last, signal)) };
+  }
+
+  async #goodbye(session: Session, signal: AbortSignal): Promise<Pick<Ended, 'atProvider' | 'failure'>> {
+    try {
+      return { atProvider: await this.#parts.endAtProvider(session, signal) };
+    } catch (error) {
+      if (isFailure(error)) return { atProvider: 'failed', failure: tell(error) };
+      if (!signal.aborted) throw error;
+      const message = 'the identity provider did not answer in time';
+      return { atProvider: 'failed', failure: { code: 'provider-unreachable', message } };
+    }
   }
 
   #removeIdentity({ held }: Session): void {
@@ -316,17 +330,6 @@ export class SignInSessions implements AsyncDisposable {
     for (const { id, trouble } of this.#all())
       if (trouble !== undefined && !trouble.needsPerson)
         this.#change(id, (session) => ({ ...session, trouble: { ...trouble, retryAt: now } }));
-  }
-}
-
-async function goodbye(session: Session, signal: AbortSignal): Promise<Pick<Ended, 'atProvider' | 'failure'>> {
-  try {
-    return { atProvider: await endAtProvider(session, signal) };
-  } catch (error) {
-    if (isFailure(error)) return { atProvider: 'failed', failure: tell(error) };
-    if (!signal.aborted) throw error;
-    const message = 'the identity provider did not answer in time';
-    return { atProvider: 'failed', failure: { code: 'provider-unreachable', message } };
   }
 }
 

@@ -34,6 +34,8 @@ export interface OpenidProvider extends AsyncDisposable {
   /** PEM of the root that its TLS certificate comes from. */
   readonly root: string;
   readonly provider: Provider;
+  /** It answers nobody until the result is disposed. */
+  goAway(): Disposable;
 }
 
 export async function startOpenidProvider({
@@ -60,10 +62,16 @@ export async function startOpenidProvider({
   const provider = new Provider(issuer, await configurationOf(accounts, clients, configuration));
   const handle = provider.callback();
   const answered = interactionPages(provider, accounts);
+  let absences = 0;
   server.on('request', (request, response) => {
-    if (!answered(request, response)) void handle(request, response);
+    if (absences > 0) request.socket.destroy();
+    else if (!answered(request, response)) void handle(request, response);
   });
-  return { issuer, root: root.certificatePem, provider, [Symbol.asyncDispose]: async () => stop(server) };
+  const goAway = (): Disposable => {
+    absences++;
+    return { [Symbol.dispose]: () => void absences-- };
+  };
+  return { issuer, root: root.certificatePem, provider, goAway, [Symbol.asyncDispose]: async () => stop(server) };
 }
 
 async function configurationOf(

@@ -1,0 +1,51 @@
+/**
+ * Sessions and time: certificates of some seconds, renewed while nobody looks, also by an agent that was stopped until its certificate had
+ * ended, as a machine that sleeps stops it; by the refresh token, and by the key alone.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { startTestAgent } from './agent-fixture.ts';
+import {
+  type Door,
+  type SessionStage,
+  openDoor,
+  openSessionStage,
+  patience,
+  serialOf,
+  signInAs,
+  stateOf,
+  suspend,
+} from './login-session-fixture.ts';
+
+let stage: SessionStage;
+let door: Door;
+
+beforeAll(async () => {
+  stage = await openSessionStage({ lifetime: '12s' });
+  door = await openDoor(stage);
+});
+afterAll(async () => {
+  await door?.[Symbol.asyncDispose]();
+  await stage?.[Symbol.asyncDispose]();
+});
+
+/** Waits until the certificate of the first sign-in is replaced. */
+async function renewed(socket: string, first: string): Promise<void> {
+  await expect.poll(async () => serialOf(socket), patience).not.toBe(first);
+  // certificates of seconds may end while ssh is on its way: the next one is there then
+  await expect.poll(async () => (await door.ssh(socket)).stdout, patience).toBe('inside');
+  expect(stage.visits()).toBe(1);
+}
+
+it('renews in time, and after a sleep that was longer than the certificate', async () => {
+  await using agent = await startTestAgent();
+  await signInAs(stage, 'alice', agent.socket);
+  await renewed(agent.socket, (await serialOf(agent.socket)) ?? '');
+
+  const before = (await stateOf(agent.socket)).signIn.sessions[0]?.certificate;
+  {
+    using _asleep = suspend(agent.process);
+    await sleep(Math.max(0, (before?.expiresAt ?? 0) - Date.now()) + 1000);
+  }
+  await renewed(agent.socket, before?.serial ?? '');
+});
