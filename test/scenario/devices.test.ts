@@ -30,35 +30,39 @@ const options = {
   killOneIn: number('COUNTERSIGN_KILL_ONE_IN', 6),
 };
 
-test(`no device is stranded, no lineage has two heads, every copy is found and nothing else (seed ${options.seed})`, async () => {
-  process.stdout.write(`devices: ${JSON.stringify(options)}\n`);
-  const begun = performance.now();
-  await using fleet = await Fleet.make(options);
-  await fleet.run();
-  await using store = await fleet.ca.openStore();
-  const first = decodeCertificate(fleet.devices[0]?.disk.certificate ?? new Uint8Array());
-  const trustedCas = new Set([fingerprintOf(encodePublicKey(first.signatureKey))]);
-  for (const device of fleet.devices) {
-    if (device.copied) await expectFound(device, store);
-    else await expectWell(device, store, { now: fleet.ca.now, trustedCas });
-  }
-  const { items: quarantined } = await store.lineages({ state: 'quarantined' }, { limit: 1000 });
-  const copies = fleet.devices.filter(({ copied }) => copied).length / 2;
-  expect(copies).toBe(options.copies);
-  expect(quarantined).toHaveLength(copies);
-  const { host } = (await store.counts()).certificates;
-  expect(host.intended).toBe(0n);
-  expect(await verifyStoredAudit(store)).toMatchObject({ ok: true });
-  const renewals = fleet.devices.reduce((sum, device) => sum + device.renewals, 0);
-  const seconds = Math.round((performance.now() - begun) / 1000);
-  process.stdout.write(
-    `devices: ${renewals} renewals, ${fleet.requests} requests, ${host.issued} certificates, ${fleet.kills} kills of the CA, ` +
-      `${fleet.lateAnswers.length} late requests, ${copies} copies found, ${seconds} s\n`,
-  );
-  // Two thirds of a lifetime before each renewal, and a device is often away.
-  expect(renewals).toBeGreaterThan(options.devices * options.lifetimes);
-  await judgeSample(fleet.devices.filter(({ copied }) => !copied).slice(-5), first.signatureKey);
-}, options.devices > 200 ? 3_600_000 : 600_000);
+test(
+  `no device is stranded, no lineage has two heads, every copy is found and nothing else (seed ${options.seed})`,
+  async () => {
+    process.stdout.write(`devices: ${JSON.stringify(options)}\n`);
+    const begun = performance.now();
+    await using fleet = await Fleet.make(options);
+    await fleet.run();
+    await using store = await fleet.ca.openStore();
+    const first = decodeCertificate(fleet.devices[0]?.disk.certificate ?? new Uint8Array());
+    const trustedCas = new Set([fingerprintOf(encodePublicKey(first.signatureKey))]);
+    for (const device of fleet.devices) {
+      if (device.copied) await expectFound(device, store);
+      else await expectWell(device, store, { now: fleet.ca.now, trustedCas });
+    }
+    const { items: quarantined } = await store.lineages({ state: 'quarantined' }, { limit: 1000 });
+    const copies = fleet.devices.filter(({ copied }) => copied).length / 2;
+    expect(copies).toBe(options.copies);
+    expect(quarantined).toHaveLength(copies);
+    const { host } = (await store.counts()).certificates;
+    expect(host.intended).toBe(0n);
+    expect(await verifyStoredAudit(store)).toMatchObject({ ok: true });
+    const renewals = fleet.devices.reduce((sum, device) => sum + device.renewals, 0);
+    const seconds = Math.round((performance.now() - begun) / 1000);
+    process.stdout.write(
+      `devices: ${renewals} renewals, ${fleet.requests} requests, ${host.issued} certificates, ${fleet.kills} kills of the CA, ` +
+        `${fleet.lateAnswers.length} late requests, ${copies} copies found, ${seconds} s\n`,
+    );
+    // Two thirds of a lifetime before each renewal, and a device is often away.
+    expect(renewals).toBeGreaterThan(options.devices * options.lifetimes);
+    await judgeSample(fleet.devices.filter(({ copied }) => !copied).slice(-5), first.signatureKey);
+  },
+  options.devices > 200 ? 3_600_000 : 600_000,
+);
 
 const lineageOf = async (certificate: Uint8Array, store: StoreReader) => {
   const { serial } = decodeCertificate(certificate);
