@@ -39,8 +39,13 @@ export async function openClock(
     earliestMs: Math.max(RELEASED_MS, record?.trueMs ?? 0),
     latestMs: new X509Certificate(rootCertificate).validToDate.getTime(),
   };
-  const isThisBoot = record !== undefined && record.bootId !== null && record.bootId === (await readBootId());
-  return new Clock({ read, bounds, anchor: isThisBoot ? record : undefined });
+  const isOurs = record !== undefined && isOfThisBoot(record, await readBootId(), read().bootMs);
+  return new Clock({ read, bounds, anchor: isOurs ? record : undefined });
+}
+
+/** A container that was started again has another uptime in the same boot. */
+function isOfThisBoot({ bootId, bootMs }: ClockRecord, thisBoot: string | null, nowMs: number): boolean {
+  return bootId !== null && bootId === thisBoot && bootMs <= nowMs;
 }
 
 /** Does nothing when nothing was learned since. @throws StateError */

@@ -86,6 +86,16 @@ test('after another boot, a clock that went back is doubted, and one that did no
   expect((await openClock(directory, authority, read)).judge().kind).toBe('system');
 });
 
+test('a memory of an uptime that is yet to come is of another start, and says only that time has passed', async () => {
+  const clock = await openClock(directory, authority, read);
+  clock.believe(NOW);
+  await rememberClock(directory, clock);
+  Object.assign(reading, { wallMs: NOW + 3_600_000, bootMs: 10 });
+  const next = await openClock(directory, authority, read);
+  expect(next.anchor).toBeUndefined();
+  expect(next.judge()).toMatchObject({ kind: 'system', nowMs: NOW + 3_600_000 });
+});
+
 test('a clock after the end of the root is doubted', async () => {
   reading.wallMs = Date.UTC(2040, 0, 1);
   expect((await openClock(directory, authority, read)).judge().doubt).toBe('after-root');
