@@ -49,7 +49,8 @@ export const OidcClientSettings = Type.Object({
       maxItems: 16,
     },
   ),
-  nonceBinding: Type.Union([Type.Literal('required'), Type.Literal('optional')]),
+  /** `none`: for workloads, whose tokens cannot hold a nonce; the salt of the proof is then random and means nothing. */
+  nonceBinding: Type.Union([Type.Literal('required'), Type.Literal('optional'), Type.Literal('none')]),
   deviceFlow: Type.Boolean({ description: 'the provider has the device flow and the CA takes its tokens' }),
   /** Extra parameters of the authorization request, such as acr_values, max_age, prompt. */
   authorizationParameters: Type.Record(Type.String(), Type.String()),

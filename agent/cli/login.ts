@@ -1,5 +1,5 @@
 /** `countersign login`, `renew` and `logout`: their options. */
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 
 export interface LoginOptions {
   readonly provisioner?: string;
@@ -7,6 +7,10 @@ export interface LoginOptions {
   /** False after --no-browser, a program after --browser. */
   readonly browser?: string | boolean;
   readonly providerCa?: string;
+  /** Of workloads, which sign in without a person: docs/oidc.md. */
+  readonly tokenFile?: string;
+  readonly tokenCommand?: string;
+  readonly actions?: boolean;
   readonly timeout: number;
   readonly socket?: string;
   readonly stateDir?: string;
@@ -23,6 +27,9 @@ for this sign-in and lives in the ssh-agent alone. The agent of \`countersign ag
 the CA lets it; another ssh-agent, in SSH_AUTH_SOCK, keeps it until it ends. Where no browser can be shown, and with --device, you sign
 in on another device with a code instead.`;
 
+/** Options that only make sense with a person. */
+const persons = ['device', 'browser'];
+
 export function registerLogin(program: Command): void {
   program
     .command('login')
@@ -33,14 +40,34 @@ export function registerLogin(program: Command): void {
     .option('--browser <program>', 'open the address with this program')
     .option('--no-browser', 'open none: show the address, and wait')
     .option('--provider-ca <file>', 'trust the certificates in this PEM file at the identity provider too')
+    .addOption(
+      new Option('--token-file <file>', 'sign a machine in, with the ID token in this file').conflicts(persons),
+    )
+    .addOption(
+      new Option(
+        '--token-command <program>',
+        'sign a machine in, with the ID token that this program prints',
+      ).conflicts([...persons, 'tokenFile']),
+    )
+    .addOption(
+      new Option('--actions', "sign a CI run in, with an ID token of its platform's token service").conflicts([
+        ...persons,
+        'tokenFile',
+        'tokenCommand',
+      ]),
+    )
     .option('--timeout <seconds>', 'how long to wait for you', parseSeconds, 300)
     .option('--socket <path>', 'the socket of the agent; default: yours (docs/agent.md)')
     .option('--state-dir <dir>', 'where to keep what is known')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', details)
     .action(async (options: LoginOptions) => {
+      if (options.tokenFile !== undefined || options.tokenCommand !== undefined || options.actions === true) {
+        const { runWorkloadLogin } = await import('./login-workload-run.ts');
+        return runWorkloadLogin(options);
+      }
       const { runLogin } = await import('./login-run.ts');
-      await runLogin(options);
+      return runLogin(options);
     });
   program
     .command('logout')

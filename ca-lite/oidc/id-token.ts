@@ -133,7 +133,10 @@ function findTimeFault(claims: JWTPayload, policy: OidcPolicy, now: bigint): Ref
   return undefined;
 }
 
-/** The nonce commits to the key, and the key has signed the token. Where a proof is given it must be right, asked for or not. */
+/**
+ * The nonce commits to the key, and the key has signed the token. Where a proof is given it must be right, asked for or not. Tokens of workloads
+ * hold no nonce, and one that does was made for the sign-in of a person, in which it must not be spared.
+ */
 function findBindingFault(
   claims: JWTPayload,
   { token, publicKeyBlob, proof }: IdTokenRequest,
@@ -146,22 +149,34 @@ function findBindingFault(
       `The provisioner ${policy.name} asks for a proof that the ID token was made for this key (identityProof).`,
     );
   }
-  if (isBound(claims['nonce'], token, publicKeyBlob, proof)) return undefined;
+  const isGood =
+    policy.nonceBinding === 'none'
+      ? claims['nonce'] === undefined && isSigned(token, publicKeyBlob, proof)
+      : isBound(claims['nonce'], token, publicKeyBlob, proof);
+  if (isGood) return undefined;
   return refuse('identity-unbound', 'The ID token was not made for this key, or the key did not sign it.');
 }
 
-function isBound(
-  nonce: unknown,
-  token: string,
-  publicKeyBlob: Uint8Array,
-  { salt, signature }: IdentityProof,
-): boolean {
-  try {
+function isBound(nonce: unknown, token: string, publicKeyBlob: Uint8Array, proof: IdentityProof): boolean {
+  return refusesGarbage(() => {
+    const canonical = encodePublicKey(decodePublicKey(publicKeyBlob));
+    return nonce === identityNonce(canonical, decodeBase64Url(proof.salt)) && isSigned(token, canonical, proof);
+  });
+}
+
+function isSigned(token: string, publicKeyBlob: Uint8Array, { signature }: IdentityProof): boolean {
+  return refusesGarbage(() => {
     const sshsig = decodeSshsig(decodeBase64(signature));
     const canonical = encodePublicKey(decodePublicKey(publicKeyBlob));
-    if (nonce !== identityNonce(canonical, decodeBase64Url(salt)) || !equalBytes(sshsig.keyBlob, canonical))
-      return false;
-    return verifySshsig(sshsig, identityProofMessage(token), IDENTITY_NAMESPACE);
+    return (
+      equalBytes(sshsig.keyBlob, canonical) && verifySshsig(sshsig, identityProofMessage(token), IDENTITY_NAMESPACE)
+    );
+  });
+}
+
+function refusesGarbage(check: () => boolean): boolean {
+  try {
+    return check();
   } catch (error) {
     if (error instanceof FormatError || error instanceof TypeError) return false;
     throw error;

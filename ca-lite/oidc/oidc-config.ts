@@ -38,7 +38,9 @@ export const OidcSection = Type.Object(
     algorithms: Type.Optional(Texts),
     clock_tolerance: Type.Optional(Duration),
     max_token_age: Type.Optional(Duration),
-    nonce_binding: Type.Optional(Type.Union([Type.Literal('required'), Type.Literal('optional')])),
+    nonce_binding: Type.Optional(
+      Type.Union([Type.Literal('required'), Type.Literal('optional'), Type.Literal('none')]),
+    ),
     require_email_verified: Type.Optional(Type.Boolean()),
     domains: Type.Optional(Texts),
     groups: Type.Optional(Texts),
@@ -74,6 +76,9 @@ export type OidcSection = Static<typeof OidcSection>;
 const MAX_RENEWAL_SECONDS = 366 * 86_400;
 const DEFAULT_RENEWALS = 100;
 
+/** Nothing but its age keeps a token of a workload from whoever finds it in a log. */
+const MAX_WORKLOAD_TOKEN_AGE_SECONDS = 15 * 60;
+
 /** Tells of a fault; the key is relative to the section. */
 export type OidcFault = (key: string, message: string) => void;
 
@@ -88,6 +93,8 @@ const defaultExtensions = [
 
 export function readOidcSection(section: OidcSection, fault: OidcFault): OidcPolicy {
   const nonceBinding = section.nonce_binding ?? 'required';
+  const isWorkload = nonceBinding === 'none';
+  if (isWorkload) checkWorkload(section, fault);
   return {
     name: section.name,
     issuer: section.issuer,
@@ -99,7 +106,12 @@ export function readOidcSection(section: OidcSection, fault: OidcFault): OidcPol
       readAlgorithm(name, `algorithms[${i}]`, fault),
     ),
     clockToleranceSeconds: readSeconds(section.clock_tolerance ?? '30s', 'clock_tolerance', 300, fault),
-    maxTokenAgeSeconds: readSeconds(section.max_token_age ?? '10m', 'max_token_age', 86_400, fault),
+    maxTokenAgeSeconds: readSeconds(
+      section.max_token_age ?? (isWorkload ? '5m' : '10m'),
+      'max_token_age',
+      isWorkload ? MAX_WORKLOAD_TOKEN_AGE_SECONDS : 86_400,
+      fault,
+    ),
     nonceBinding,
     requirements: readRequirements(section, fault),
     principals: readRules(section, fault),
@@ -124,6 +136,16 @@ export function readOidcSection(section: OidcSection, fault: OidcFault): OidcPol
   };
 }
 
+/** An issuer of workload tokens is often everybody's: its signature and an audience that anybody can ask for say nothing of who asks. */
+function checkWorkload(section: OidcSection, fault: OidcFault): void {
+  if (Object.keys(section.require_claims ?? {}).length === 0) {
+    fault(
+      'require_claims',
+      'needed with nonce_binding = "none": at least one claim that tells your workloads from others, such as repository',
+    );
+  }
+}
+
 /**
  * Renewal of user certificates by their key: off without a time.
  * @param key where the time stands
@@ -143,7 +165,7 @@ export function readUserRenewal(
 function readRequirements(section: OidcSection, fault: OidcFault): OidcPolicy['requirements'] {
   const { max_auth_age: maxAuthAge } = section;
   return {
-    emailVerified: section.require_email_verified ?? true,
+    emailVerified: section.require_email_verified ?? section.nonce_binding !== 'none', // workloads have no address
     domains: (section.domains ?? []).map((domain) => domain.toLowerCase()),
     groups: section.groups ?? [],
     acr: section.acr ?? [],

@@ -21,8 +21,11 @@ export interface OidcPolicy {
   readonly clockToleranceSeconds: number;
   /** Tokens older than this since `iat` are refused. */
   readonly maxTokenAgeSeconds: number;
-  /** `required`: the nonce must commit to the key, and the key must have signed. `optional`: for the plain step CLI. */
-  readonly nonceBinding: 'required' | 'optional';
+  /**
+   * `required`: the nonce must commit to the key, and the key must have signed. `optional`: for the plain step CLI. `none`: tokens of workloads,
+   * which hold no nonce; the key must have signed all the same.
+   */
+  readonly nonceBinding: 'required' | 'optional' | 'none';
   readonly requirements: ClaimRequirements;
   readonly principals: readonly PrincipalRule[];
   /** What principals of this provider may be, beyond the CA's own `certificates.user_principals`. */

@@ -10,6 +10,13 @@ import { LoginError } from './login-error.ts';
 
 const Text = Type.String({ minLength: 1, maxLength: 1024 });
 
+/** Those of workloads are for nobody at a browser. */
+const SignIn = Type.Object({
+  type: Type.Literal('OIDC'),
+  name: Text,
+  countersign: Type.Object({ nonceBinding: Type.Optional(Type.Unknown()) }),
+});
+
 const OidcProvisioner = Type.Object({
   type: Type.Literal('OIDC'),
   name: Text,
@@ -51,7 +58,7 @@ export function chooseProvisioner(listed: readonly unknown[], wanted: string | u
 }
 
 function isSignIn(entry: unknown): entry is { readonly type: 'OIDC'; readonly name: string } {
-  return Value.Check(Type.Object({ type: Type.Literal('OIDC'), name: Text, countersign: Type.Object({}) }), entry);
+  return Value.Check(SignIn, entry) && entry.countersign.nonceBinding !== 'none';
 }
 
 function provisionerFrom({ name, clientID, clientSecret = '', scopes, countersign }: OidcProvisioner): Provisioner {
