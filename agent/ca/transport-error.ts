@@ -74,3 +74,8 @@ function codeOf(error: unknown): string | undefined {
   if (error instanceof AggregateError) return codeOf(error.errors[0]) ?? own;
   return own ?? (error instanceof Error && error.cause !== undefined ? codeOf(error.cause) : undefined);
 }
+
+/** The CA was not reached, or did not show who it is: another network may do better. */
+export function isTransportCode(code: string | null): boolean {
+  return code === 'ca-unreachable' || code === 'ca-timeout' || code === 'ca-untrusted';
+}

@@ -1,6 +1,6 @@
 /** How commands tell of following the CA: which keys are trusted, what is revoked. */
 import type { FollowOutcome, Followed } from '../host/following/follow-authority.ts';
-import { isTransportCode } from '../host/renewal/setback.ts';
+import { isTransportCode } from '../ca/transport-error.ts';
 import type { Failure } from '../failure.ts';
 import { formatUtc } from './certificate-text.ts';
 

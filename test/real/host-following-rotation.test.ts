@@ -37,7 +37,7 @@ async function servedCa(host: RenewalHost): Promise<string> {
 function openConnection(
   host: RenewalHost,
   identity: string,
-): AsyncDisposable & { answers(text: string): Promise<void> } {
+): AsyncDisposable & { readonly answers: (text: string) => Promise<void> } {
   const ssh = execa('ssh', [...loginArguments(host, identity), 'cat'], { reject: false, buffer: false, lines: true });
   const lines = ssh.iterable()[Symbol.asyncIterator]();
   return {

@@ -12,6 +12,7 @@ import type { Judgement } from '../../clock/judgement.ts';
 import { type Failure, isFailure } from '../../failure.ts';
 import type { Authority } from '../../state/authority.ts';
 import { CaError } from '../../ca/ca-error.ts';
+import { isTransportCode } from '../../ca/transport-error.ts';
 import { installCertificates } from '../enrol-host.ts';
 import type { FollowOutcome } from '../following/follow-authority.ts';
 import { type Standing, claimsOf, readStanding } from '../following/standing.ts';
@@ -26,7 +27,7 @@ import { type Agenda, isPaused, planWork } from './agenda.ts';
 import { CaConversation } from './ca-conversation.ts';
 import { type KeyMemory, nothingYet, readRenewalRecord, writeRenewalRecord } from './renewal-record.ts';
 import { RenewalError } from './renewal-error.ts';
-import { isTransportCode, judgeSetback } from './setback.ts';
+import { judgeSetback } from './setback.ts';
 import { type SeenKey, seeKey } from './sighting.ts';
 
 export interface PassOptions {

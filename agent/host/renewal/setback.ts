@@ -48,8 +48,3 @@ export function judgeSetback(failure: unknown, failures: number, random: number)
     needsPerson: false,
   };
 }
-
-/** The CA was not reached, or did not show who it is: another network may do better. */
-export function isTransportCode(code: string | null): boolean {
-  return code === 'ca-unreachable' || code === 'ca-timeout' || code === 'ca-untrusted';
-}

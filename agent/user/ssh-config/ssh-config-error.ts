@@ -4,6 +4,7 @@ import { Failure } from '../../failure.ts';
 export type SshConfigErrorCode =
   | 'block-damaged' // somebody edited our lines in the user's file
   | 'hosts-invalid'
+  | 'not-installed' // there is nothing to refresh
   | 'path-unusable'
   | 'files-unusable'; // cannot be read or written
 

@@ -1,5 +1,5 @@
 /**
- * The files behind `countersign ssh-config`: two of our own in a directory of our own, and one block in the user's `config`. Writing what is
+ * The files behind `countersign ssh-config`: those of our own in a directory of our own, and one block in the user's `config`. Writing what is
  * there already writes nothing. A `config` that is a link, as managers of such files make, stays one. Does I/O.
  */
 import { mkdir, readFile, realpath, rm, rmdir, stat } from 'node:fs/promises';
@@ -16,6 +16,7 @@ export interface SshConfigPlaces {
   readonly directory: string;
   readonly include: string;
   readonly knownHosts: string;
+  readonly revokedKeys: string;
 }
 
 /** @param sshDirectory absolute, usually `~/.ssh` */
@@ -26,12 +27,38 @@ export function sshConfigPlaces(sshDirectory: string): SshConfigPlaces {
     directory,
     include: join(directory, 'config'),
     knownHosts: join(directory, 'known_hosts'),
+    revokedKeys: join(directory, 'revoked_keys'),
   };
 }
 
 export interface OwnFiles {
   readonly include: string;
   readonly knownHosts: string;
+  /** A KRL; undefined when the include names none. ssh believes no host while the file that it is told of is missing. */
+  readonly revokedKeys?: Uint8Array | undefined;
+}
+
+/** What is there of ours and of the user's. */
+export interface PresentFiles {
+  readonly config: string;
+  readonly include: string | undefined;
+  readonly knownHosts: Uint8Array | undefined;
+  readonly revokedKeys: Uint8Array | undefined;
+}
+
+/** Texts as latin1. @throws SshConfigError */
+export async function readPresent({
+  config,
+  include,
+  knownHosts,
+  revokedKeys,
+}: SshConfigPlaces): Promise<PresentFiles> {
+  return guarded(async () => ({
+    config: (await readText(config)) ?? '',
+    include: await readText(include),
+    knownHosts: await readBytes(knownHosts),
+    revokedKeys: await readBytes(revokedKeys),
+  }));
 }
 
 /** The paths that changed. @throws SshConfigError */
@@ -40,10 +67,13 @@ export async function installSshConfig(places: SshConfigPlaces, files: OwnFiles)
     const config = await readText(places.config);
     const wanted = formatUserConfig(parseUserConfig(config), places.include); // refuses before anything is written
     await mkdir(places.directory, { recursive: true, mode: 0o700 });
+    const { revokedKeys } = files;
     const changed = [
+      revokedKeys === undefined ? [] : await replace(places.revokedKeys, Buffer.from(revokedKeys).toString('latin1')),
       await replace(places.knownHosts, files.knownHosts),
       await replace(places.include, files.include),
-      await replace(places.config, wanted), // last: it names the others
+      await replace(places.config, wanted), // after the files that it leads to
+      revokedKeys === undefined ? await removeFile(places.revokedKeys) : [], // last: nothing names it any more
     ];
     return changed.flat();
   });
@@ -57,6 +87,7 @@ export async function removeSshConfig(places: SshConfigPlaces): Promise<string[]
     const gone = hasBlock && isOurs && rest === '';
     const changed = hasBlock ? (gone ? await removeFile(places.config) : await replace(places.config, rest)) : [];
     changed.push(...(await removeFile(places.include)), ...(await removeFile(places.knownHosts)));
+    changed.push(...(await removeFile(places.revokedKeys)));
     await rmdir(places.directory).catch((error: unknown) => {
       if (!['ENOENT', 'ENOTEMPTY'].includes(systemErrorCode(error) ?? '')) throw error;
     });
@@ -65,8 +96,12 @@ export async function removeSshConfig(places: SshConfigPlaces): Promise<string[]
 }
 
 async function readText(path: string): Promise<string | undefined> {
+  return (await readBytes(path))?.toString('latin1');
+}
+
+async function readBytes(path: string): Promise<Buffer | undefined> {
   try {
-    return await readFile(path, 'latin1');
+    return await readFile(path);
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return undefined;
     throw error;

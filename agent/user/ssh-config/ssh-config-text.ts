@@ -3,7 +3,7 @@
  * of the file as latin1 text, so that every other line stays as it is, whatever its encoding and line ends.
  */
 import type { PublicKey } from '#openssh/public-key.ts';
-import { knownHostsLine } from '#openssh/known-hosts.ts';
+import { knownHostsLine, parseKnownHosts } from '#openssh/known-hosts.ts';
 import { SshConfigError } from './ssh-config-error.ts';
 
 /** The last word tells whether the file was there before: what `remove` needs to leave things as they were. */
@@ -47,16 +47,41 @@ export function formatUserConfig({ rest, isOurs }: UserConfig, includePath: stri
 export interface IncludeFile {
   readonly agentSocket: string;
   readonly knownHosts: string;
+  /** A KRL; undefined: ssh is told of none. */
+  readonly revokedKeys?: string | undefined;
 }
 
-/** The user's own known_hosts files stay what they are: ssh reads ours as one of the system's, and writes to it never. */
-export function formatInclude({ agentSocket, knownHosts }: IncludeFile): string {
+/**
+ * The user's own known_hosts files stay what they are: ssh reads ours as one of the system's, and writes to it never. `RevokedHostKeys` holds
+ * one file, and the first that ssh reads wins: it is left out where the user or the system has one.
+ */
+export function formatInclude({ agentSocket, knownHosts, revokedKeys }: IncludeFile): string {
   const lines = [
     '# Written by: countersign ssh-config install. It is written anew each time.',
     `IdentityAgent ${quoted(agentSocket)}`,
     `GlobalKnownHostsFile /etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2 ${quoted(knownHosts)}`,
+    ...(revokedKeys === undefined ? [] : [`RevokedHostKeys ${quoted(revokedKeys)}`]),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** Whether a configuration, latin1, names revoked host keys of its own. */
+export function namesRevokedKeys(config: string): boolean {
+  return /^[ \t]*RevokedHostKeys[ \t=]/im.test(config);
+}
+
+/** What `install` was told, read from our files, for `refresh`. */
+export interface Choices {
+  readonly hosts: readonly string[];
+  readonly agentSocket: string;
+}
+
+/** Undefined when these are not our files as we write them. */
+export function readChoices(include: string, knownHosts: Uint8Array): Choices | undefined {
+  const [, socket] = /^IdentityAgent "([^"]+)"$/m.exec(include) ?? [];
+  const [entry] = parseKnownHosts(knownHosts).flatMap((line) => line.entry ?? []);
+  if (socket === undefined || entry?.marker !== 'cert-authority') return undefined;
+  return { hosts: entry.hosts.split(','), agentSocket: Buffer.from(socket, 'latin1').toString() };
 }
 
 /** @param patterns of host names, as in known_hosts @throws SshConfigError `hosts-invalid` */

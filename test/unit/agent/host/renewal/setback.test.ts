@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { CaError } from '#agent/ca/ca-error.ts';
 import { HostError } from '#agent/host/host-error.ts';
-import { MAX_PAUSE_SECONDS, isTransportCode, judgeSetback } from '#agent/host/renewal/setback.ts';
+import { isTransportCode } from '#agent/ca/transport-error.ts';
+import { MAX_PAUSE_SECONDS, judgeSetback } from '#agent/host/renewal/setback.ts';
 import { backOffSeconds } from '#agent/schedule/back-off.ts';
 import { errorStatuses, isApiErrorCode } from '#protocol/api-error.ts';
 

@@ -5,7 +5,13 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SshConfigError } from '#agent/user/ssh-config/ssh-config-error.ts';
 import { installSshConfig, removeSshConfig, sshConfigPlaces } from '#agent/user/ssh-config/ssh-config-files.ts';
-import { formatInclude, formatKnownHostsFile, parseUserConfig } from '#agent/user/ssh-config/ssh-config-text.ts';
+import {
+  formatInclude,
+  formatKnownHostsFile,
+  namesRevokedKeys,
+  parseUserConfig,
+  readChoices,
+} from '#agent/user/ssh-config/ssh-config-text.ts';
 import { parsePublicKeyLine } from '#openssh/public-key.ts';
 
 const keyLine = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f';
@@ -44,6 +50,33 @@ GlobalKnownHostsFile /etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2 "/home/a
 `);
   });
 
+  it('name the revocation list where there is one', () => {
+    const paths = { agentSocket: '/s', knownHosts: '/k' };
+    expect(formatInclude({ ...paths, revokedKeys: '/home/a b/revoked_keys' })).toContain(
+      'RevokedHostKeys "/home/a b/revoked_keys"\n',
+    );
+    expect(formatInclude(paths)).not.toContain('RevokedHostKeys');
+  });
+
+  it.each([
+    ['RevokedHostKeys /x\n', true],
+    ['Host a\n  revokedhostkeys=/x\n', true],
+    ['# RevokedHostKeys /x\n', false],
+    ['Host RevokedHostKeys\n', false],
+    ['', false],
+  ])('find revoked host keys of the user in %j: %s', (config, found) => {
+    expect(namesRevokedKeys(config)).toBe(found);
+  });
+
+  it('tell again what they were made for, and nothing when they are not ours', () => {
+    const include = formatInclude({ agentSocket: '/run/ü/agent.sock', knownHosts: '/k' });
+    const knownHosts = Buffer.from(formatKnownHostsFile([key], ['*.example.com', '10.1.2.3'], 'https://ca'), 'latin1');
+    const choices = { agentSocket: '/run/ü/agent.sock', hosts: ['*.example.com', '10.1.2.3'] };
+    expect(readChoices(include, knownHosts)).toEqual(choices);
+    expect(readChoices('IdentityAgent none\n', knownHosts)).toBeUndefined();
+    expect(readChoices(include, Buffer.from(`web ${keyLine}\n`))).toBeUndefined();
+  });
+
   it('trust the CA for the hosts that are named', () => {
     expect(formatKnownHostsFile([key], ['*.Example.com', '10.1.2.3'], 'https://ca.example.com:8443')).toBe(
       `@cert-authority *.example.com,10.1.2.3 ${keyLine} countersign ca.example.com:8443\n`,
@@ -69,6 +102,22 @@ describe('install and remove', () => {
     expect((await stat(places.config)).mode & 0o777).toBe(0o644);
     expect(await removeSshConfig(places)).toEqual([places.config, places.include, places.knownHosts]);
     expect(await readFile(places.config)).toEqual(content);
+    await expect(stat(places.directory)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  it('put a revocation list there before ssh is told of it, and take it away after', async () => {
+    const revokedKeys = Buffer.from([0x53, 0xff, 0x00, 0x0a]);
+    expect(await installSshConfig(places, { ...files, revokedKeys })).toEqual([
+      places.revokedKeys,
+      places.knownHosts,
+      places.include,
+      places.config,
+    ]);
+    expect(await readFile(places.revokedKeys)).toEqual(revokedKeys);
+    expect(await installSshConfig(places, { ...files, revokedKeys })).toEqual([]);
+    expect(await installSshConfig(places, files)).toEqual([places.revokedKeys]);
+    await installSshConfig(places, { ...files, revokedKeys });
+    expect((await removeSshConfig(places)).at(-1)).toBe(places.revokedKeys);
     await expect(stat(places.directory)).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
