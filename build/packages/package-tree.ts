@@ -1,6 +1,6 @@
 /** All files of a package, as texts and paths of what is copied: units, man pages, completions, documents, control files. Reads, and writes nothing. */
 import { readFile, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { execa } from 'execa';
 import { formatBashCompletion } from './bash-completion.ts';
@@ -30,7 +30,7 @@ export async function readPackageTree(plan: PackagePlan, version: string, date: 
   const facts = await readCommands(manual.entry);
   const files = new Map<string, Uint8Array>();
   const links = new Map<string, string>();
-  for (const { source, target } of plan.files) files.set(target, await readFile(join(root, source)));
+  for (const { source, target } of plan.files) files.set(target, await readFile(resolve(root, source)));
   if (plan.userUnit) files.set('usr/lib/systemd/user/countersign-agent.service', await userUnit(manual));
   addCompletions(files, facts);
   for (const { name, section, aliases, text } of formatManual({
