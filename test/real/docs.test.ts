@@ -169,6 +169,7 @@ async function provideStep(id: string, machine: DocMachine): Promise<boolean> {
     await machine.must(`ln -sf '${step.path}' /usr/local/bin/step`);
     return true;
   }
+  if (process.env['CI'] !== undefined) throw new Error(`${id}: ${step.missing}`);
   process.stderr.write(`NOT RUN: ${id}: ${step.missing}\n`);
   done.add(id);
   return false;
