@@ -18,6 +18,16 @@ const program = join(import.meta.dirname, 'host-following-program.ts');
 /** Without a kill, for a run that shall come to its end. */
 const NEVER = 0;
 
+const removal = join(import.meta.dirname, 'host-agent-install-program.ts');
+
+/** @returns whether it was killed before the step */
+async function remove({ places }: FollowingStage, step: number): Promise<boolean> {
+  const args = [removal, 'remove', String(step), places.stateDirectory, places.sshdConfig];
+  const { signal, exitCode, stderr } = await execa(process.execPath, args, { reject: false, env: quickStart });
+  if (signal === undefined && exitCode !== 0) throw new Error(stderr);
+  return signal === 'SIGKILL';
+}
+
 async function run({ places }: FollowingStage, step: number): Promise<{ killed: boolean; steps: number }> {
   const args = [program, String(step), places.stateDirectory, places.sshdConfig];
   const { signal, exitCode, stdout, stderr } = await execa(process.execPath, args, { reject: false, env: quickStart });
@@ -72,4 +82,21 @@ test('killed at every step of the first KRL and another user CA', { timeout: 300
   await expectFit(stage, 'in the end');
   expect(await letsIn(stage.host, stage.bad)).toBe(false);
   expect((await readdir(dirname(stage.krlPath))).filter((name) => name.startsWith('.'))).toEqual([]);
+});
+
+test('killed at every step of a removal', { timeout: 300_000 }, async () => {
+  await using stage = await openFollowingStage();
+  stage.state({ revoked: [stage.badBlob] });
+  expect((await stage.follow()).did).toContain('sshd');
+  let step = 1;
+  for (; await remove(stage, step); step += 1) {
+    await expectFit(stage, `killed before step ${step}`);
+    await beginAnew(stage);
+    await expectFit(stage, `after step ${step}`);
+  }
+  expect(step).toBeGreaterThan(10);
+  await expectFit(stage, 'in the end');
+  expect((await stage.host.host('remove')).status).toBe(0);
+  expect(await readdir(dirname(stage.krlPath))).not.toContain('countersign_revoked_keys');
+  expect(await letsIn(stage.host, stage.bad)).toBe(true);
 });

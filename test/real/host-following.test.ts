@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { expect, test } from 'vitest';
 import { decodeKrl } from '#openssh/krl.ts';
+import { startProcess } from '#test/support/lab-process.ts';
+import { agentProgram } from '#test/support/programs.ts';
 import { SSHD } from '#test/support/sshd.ts';
 import { authorizeKey, certifyUser, letsIn, startFollowingHost } from './host-following-fixture.ts';
 import type { RenewalHost } from './host-renewal-fixture.ts';
@@ -54,4 +56,19 @@ test('what is revoked is refused by sshd, after one look, and nothing else is', 
   expect((await host.inventory()).report).toMatchObject({ krlNumber: '2' });
   expect((await stat(krlPath(host))).mode & 0o777).toBe(0o644);
   expect(decodeKrl(await readFile(krlPath(host))).number).toBe(2n);
+});
+
+test('a daemon that reports hears of a revocation at once, and takes it over', { timeout: 300_000 }, async () => {
+  const certificates = { host_lifetime: '8s', backdate: '1s' };
+  await using host = await startFollowingHost({ settings: { certificates, renewal: { allow_after_expiry: true } } });
+  const user = await certifyUser(host, 'user');
+  await using daemon = startProcess([...agentProgram(), 'host', 'run', '--json', ...host.places]);
+  await daemon.until((one) => one.stdout().includes('"reported"'));
+  expect(await letsIn(host, user.identity)).toBe(true);
+  await host.ca.ca.run('revoke', '--serial', String(user.certificate.serial));
+  // It asks every ten minutes; each report after a renewal, some seconds apart here, is answered with the number of the KRL.
+  await daemon.until((one) => one.stdout().includes('"followed-krl"'), 100);
+  expect(await letsIn(host, user.identity)).toBe(false);
+  expect(await letsIn(host, host.identity)).toBe(true);
+  expect(await daemon.stop()).toEqual({ code: 0, signal: null });
 });
