@@ -10,8 +10,10 @@ const benches: Readonly<Record<string, () => Promise<{ readonly bench: () => Pro
   certificates: async () => import('./certificates.ts'),
   enrolment: async () => import('./enrolment.ts'),
   executables: async () => import('./executables.ts'),
+  host: async () => import('./host.ts'),
   krl: async () => import('./krl.ts'),
   renewal: async () => import('./renewal.ts'),
+  'sign-in': async () => import('./sign-in.ts'),
   store: async () => import('./store.ts'),
   yubihsm: async () => import('./yubihsm.ts'),
 };

@@ -41,7 +41,7 @@ export async function openSignStage<Name extends string>(
   const names = Object.keys(sections) as Name[];
   const started = await Promise.all(names.map(async (name) => [name, stack.use(await TokenIssuer.start())] as const));
   const issuers = Object.fromEntries(started) as Record<Name, TokenIssuer>;
-  const initOptions = allowedUsers.flatMap((user) => ['--allow-user', user]);
+  const initOptions = ['--dns', 'localhost', ...allowedUsers.flatMap((user) => ['--allow-user', user])];
   const made = await makeCa({ within: directory, quick: true, initOptions });
   const text = started.map(([name, issuer]) => section(name, issuer, sections[name])).join('');
   await appendFile(join(made.directory, 'ca.toml'), text);
