@@ -12,6 +12,7 @@ import { lineageContract } from './store-lineage.ts';
 import { modelContract } from './store-model.ts';
 import { certificate, intent, note, result } from './store-requests.ts';
 import { singleUseContract } from './store-single-use.ts';
+import { userRenewalContract } from './store-user-renewal.ts';
 
 export interface StoreHome extends AsyncDisposable {
   /** Opens the store, made at the first call. Another one opened meanwhile is as one of another process. */
@@ -35,6 +36,7 @@ export function storeContract(database: string, makeHome: MakeHome): void {
     issuanceContract(makeHome);
     hostContract(makeHome);
     lineageContract(makeHome);
+    userRenewalContract(makeHome);
     auditContract(makeHome);
     modelContract(makeHome);
     groupContract(makeHome);

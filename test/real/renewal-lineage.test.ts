@@ -1,7 +1,10 @@
 /** Renewals and their lineage (docs/lineage.md) through the CA's own HTTP server, with the CA's clock in the test's hand. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { decodeBase64 } from '#openssh/base64.ts';
+import { decodeBase64, encodeBase64 } from '#openssh/base64.ts';
 import { decodeCertificate, verifyCertificateSignature } from '#openssh/certificate.ts';
+import { signWithKeyObject } from '#openssh/signature.ts';
+import { encodeSshsig, encodeSshsigToBeSigned } from '#openssh/sshsig.ts';
+import { REKEY_PROOF_NAMESPACE } from '#protocol/renewal.ts';
 import { type Answer, CA_NAME, ClockCa, type Settings } from '../simulator/devices/clock-ca.ts';
 import {
   type HostKey,
@@ -400,6 +403,68 @@ describe('rekey and revocation by the host itself', () => {
     certificateIn(await renew(key, certificate));
     await report(next, rekeyed);
     expect(decodeCertificate(certificateIn(await renew(next, rekeyed))).key).toEqual(next.publicKey);
+  });
+
+  /** As the new key signs the token; each part of it open to change. */
+  const proofBy = (next: HostKey, ott: string, namespace = REKEY_PROOF_NAMESPACE): string => {
+    const keyBlob = decodeBase64(next.blob);
+    const signature = signWithKeyObject(
+      next.privateKey,
+      'ssh-ed25519',
+      encodeSshsigToBeSigned(Buffer.from(ott), namespace),
+    );
+    return encodeBase64(encodeSshsig({ keyBlob, namespace, signature }));
+  };
+
+  test('possession of a certificate gives no power over another one', async () => {
+    const [one, two] = [await enrolled(), await enrolled()];
+    const next = makeHostKey();
+    const ask = async (key: HostKey, certificate: Uint8Array, changes: Partial<TokenParts> = {}) =>
+      (
+        await ca.post('/ssh/rekey', {
+          ott: tokenOf(key, certificate, { operation: 'rekey', ...changes }),
+          publicKey: next.blob,
+        })
+      ).code;
+    // Its own key for the certificate of another; its own certificate for the serial of another; the token of another operation.
+    expect(await ask(one.key, two.certificate)).toBe('token-invalid');
+    expect(await ask(one.key, one.certificate, { claims: { sub: String(serialOf(two.certificate)) } })).toBe(
+      'token-invalid',
+    );
+    expect(await ask(one.key, one.certificate, { operation: 'renew' })).toBe('token-wrong-audience');
+    // For the key of another host: the certificate says what its own host is called, and the other one's lineage does not move.
+    const answer = await rekey(one.key, one.certificate, two.key);
+    expect(decodeCertificate(certificateIn(answer))).toMatchObject({ keyId: one.name, principals: [one.name] });
+    certificateIn(await renew(two.key, two.certificate));
+    const lineage = (await ca.store.certificate(serialOf(two.certificate)))?.lineage ?? '';
+    expect(await ca.store.lineage(lineage)).toMatchObject({ state: 'active', head: serialOf(two.certificate) });
+    certificateIn(await renew(one.key, one.certificate));
+  });
+
+  test('a proof by the new key must be right where there is one, and there must be one where policy asks', async () => {
+    const { key, certificate } = await enrolled();
+    const [next, other] = [makeHostKey(), makeHostKey()];
+    const ask = async (proofOf?: (ott: string) => string) => {
+      const ott = tokenOf(key, certificate, { operation: 'rekey' });
+      const proof = proofOf === undefined ? {} : { proof: proofOf(ott) };
+      return ca.post('/ssh/rekey', { ott, publicKey: next.blob, ...proof });
+    };
+    const wrong = [
+      (ott: string) => proofBy(other, ott),
+      (ott: string) => proofBy(next, `${ott}x`),
+      (ott: string) => proofBy(next, ott, 'host-proof@countersign'),
+      () => proofBy(next, tokenOf(key, certificate, { operation: 'rekey' })),
+      () => 'AAAA',
+    ];
+    for (const proofOf of wrong) expect((await ask(proofOf)).code).toBe('rekey-proof-invalid');
+    await withSettings({ renewal: { require_rekey_proof: true } }, async () => {
+      expect((await ask()).code).toBe('rekey-proof-invalid');
+      for (const proofOf of wrong) expect((await ask(proofOf)).code).toBe('rekey-proof-invalid');
+      const rekeyed = certificateIn(await ask((ott) => proofBy(next, ott)));
+      expect(decodeCertificate(rekeyed).key).toEqual(next.publicKey);
+      expect((await report(next, rekeyed)).body).toMatchObject({ acknowledged: true });
+    });
+    expect((await renew(key, certificate)).code).toBe('not-lineage-head');
   });
 
   test('an expired certificate gets no other key', async () => {
