@@ -87,6 +87,7 @@ test('converges whenever it is killed', { timeout: 300_000 }, async () => {
   const left = await readdir(host.sshd.etc);
   expect(left.filter((name) => name.startsWith('.'))).toEqual([]);
   const state = join(host.stateDirectory, 'host');
-  expect((await readdir(state)).toSorted()).toEqual(['host.json', 'issued', 'renewal.json']);
+  const kept = ['following.json', 'host.json', 'issued', 'krl', 'renewal.json'];
+  expect((await readdir(state)).toSorted()).toEqual(kept);
   expect(await readdir(join(state, 'issued'))).toHaveLength(1);
 });
