@@ -257,9 +257,12 @@ export class SignInSessions implements AsyncDisposable {
     const { id } = session;
     const running = this.#ending.get(id);
     if (running !== undefined) return running;
-    const ending = this.#endNow(session).finally(() => this.#ending.delete(id));
-    this.#ending.set(id, ending);
-    return ending;
+    const { promise, resolve, reject } = Promise.withResolvers<Ended>();
+    this.#ending.set(id, promise); // before anything is removed: what notices that finds it ending
+    this.#endNow(session)
+      .finally(() => this.#ending.delete(id))
+      .then(resolve, reject);
+    return promise;
   }
 
   async #endNow(session: Session): Promise<Ended> {
