@@ -107,11 +107,11 @@ export function hostsWithout(
   now: bigint,
   limit: number,
 ): string[] {
-  const column = type === 'host' ? 'trusted_host_cas' : 'trusted_user_cas';
+  const column = type === 'host' ? 'trusted_host_cas' : 'trusted_user_cas'; // JSON lists of fingerprints, which nothing in JSON escapes
   const rows = connection.all<{ name: string }>(
     `SELECT l.name FROM lineages l JOIN certificates c ON c.id = l.head_id LEFT JOIN reports r ON r.lineage_id = l.id
      WHERE l.state <> 'revoked' AND c.valid_before > ?
-       AND NOT EXISTS (SELECT 1 FROM json_each(coalesce(r.${column}, '[]')) WHERE value = ?) LIMIT ?`,
+       AND instr(coalesce(r.${column}, ''), '"' || ? || '"') = 0 LIMIT ?`,
     now,
     fingerprint,
     BigInt(limit),

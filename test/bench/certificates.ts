@@ -6,6 +6,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { generateKeyPairSync, randomBytes, sign, verify } from 'node:crypto';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,6 +25,8 @@ import type { BenchReport, BenchRow } from './report.ts';
 const clientCounts = [1, 16, 64];
 const REQUESTS = 4000;
 const REQUESTS_OF_ONE = 800;
+/** USER_HZ of Linux. */
+const MS_PER_TICK = 10;
 const passphrase = (): Uint8Array => Buffer.from('bench');
 
 export async function bench(): Promise<BenchReport> {
@@ -44,14 +47,16 @@ export async function bench(): Promise<BenchReport> {
       progress: () => undefined,
     });
     await writeFile(join(directory, 'passphrase'), passphrase(), { mode: 0o600 });
-    const alone = cryptoAlone();
+    const { perSecond: alone, cpuMs: pairCpu } = cryptoAlone();
     const rows: BenchRow[] = [
       { what: 'one Ed25519 verification and one signature, alone, one thread', value: alone, unit: 'pairs/s' },
+      { what: '  CPU of one pair', value: pairCpu, unit: 'ms' },
     ];
     await using server = await startServer(ca, join(directory, 'passphrase'));
     for (const clients of clientCounts) {
       const count = clients === 1 ? REQUESTS_OF_ONE : REQUESTS;
       const requests = await makeRequests(ca, rootFingerprint, server.port, count);
+      const before = cpuOf(server.pid);
       const { perSecond, p50, p99 } = await load(
         server.port,
         join(ca, 'certs', 'root_ca.crt'),
@@ -68,7 +73,20 @@ export async function bench(): Promise<BenchReport> {
         ratio: perSecond / alone,
         ...goal,
       });
+      const spent = cpuOf(server.pid);
+      const each = (of: keyof Cpu): number => (spent[of] - before[of]) / count;
+      const cpuRow = (what: string, value: number): BenchRow => {
+        return {
+          what: `  ${what}, ${clients} clients`,
+          value,
+          unit: 'ms',
+          against: 'the CPU of the pair',
+          ratio: value / pairCpu,
+        };
+      };
       rows.push(
+        cpuRow('CPU of the main thread for each', each('mainMs')),
+        cpuRow('CPU of the CA for each', each('allMs')),
         { what: `  latency p50, ${clients} clients`, value: p50, unit: 'ms' },
         { what: `  latency p99, ${clients} clients`, value: p99, unit: 'ms' },
       );
@@ -79,7 +97,8 @@ export async function bench(): Promise<BenchReport> {
   }
 }
 
-function cryptoAlone(): number {
+/** The CPU that it takes does not change with what else the machine does; how many there are a second does. */
+function cryptoAlone(): { readonly perSecond: number; readonly cpuMs: number } {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
   const message = randomBytes(500);
   const signature = sign(null, message, privateKey);
@@ -88,13 +107,32 @@ function cryptoAlone(): number {
     sign(null, message, privateKey);
   };
   for (let i = 0; i < 500; i++) pair();
-  const started = performance.now();
+  const [started, cpu] = [performance.now(), process.cpuUsage()];
   const rounds = 4000;
   for (let i = 0; i < rounds; i++) pair();
-  return (rounds / (performance.now() - started)) * 1000;
+  const { user, system } = process.cpuUsage(cpu);
+  return { perSecond: (rounds / (performance.now() - started)) * 1000, cpuMs: (user + system) / 1000 / rounds };
 }
 
-async function startServer(ca: string, passphraseFile: string): Promise<{ port: number } & AsyncDisposable> {
+interface Cpu {
+  readonly mainMs: number;
+  readonly allMs: number;
+}
+
+/** What a process has used so far. */
+function cpuOf(pid: number): Cpu {
+  const ticks = (path: string): number => {
+    const text = readFileSync(path, 'utf8');
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
+  };
+  return { mainMs: ticks(`/proc/${pid}/task/${pid}/stat`), allMs: ticks(`/proc/${pid}/stat`) };
+}
+
+async function startServer(
+  ca: string,
+  passphraseFile: string,
+): Promise<{ port: number; pid: number } & AsyncDisposable> {
   const [command, ...args] = caProgram();
   const child = spawn(command, [...args, 'serve', '--dir', ca, '--passphrase-file', passphraseFile, '--json'], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -105,7 +143,7 @@ async function startServer(ca: string, passphraseFile: string): Promise<{ port: 
     if (line === '}') break;
   }
   const { port } = JSON.parse(text) as { port: number };
-  return { port, [Symbol.asyncDispose]: async () => stop(child) };
+  return { port, pid: child.pid ?? 0, [Symbol.asyncDispose]: async () => stop(child) };
 }
 
 async function stop(child: ChildProcess): Promise<void> {

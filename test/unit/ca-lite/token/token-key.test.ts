@@ -1,4 +1,4 @@
-import { createHmac, generateKeyPairSync } from 'node:crypto';
+import { createHmac, generateKeyPairSync, sign } from 'node:crypto';
 import { SignJWT, UnsecuredJWT, exportSPKI, importJWK } from 'jose';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { isRefusal } from '#ca-lite/refusal.ts';
@@ -85,6 +85,36 @@ describe('one-time tokens', () => {
     for (const token of [hmac, byPem, byRsa, byOther, new UnsecuredJWT({ ...claims }).encode()]) {
       expect(await outcome(token)).toBe('token-invalid');
     }
+  });
+
+  it('refuses headers that ask for more, though our key signed them', async () => {
+    const signed = (header: object, payload = JSON.stringify(claims)): string => {
+      const text = [JSON.stringify(header), payload].map((part) => Buffer.from(part).toString('base64url')).join('.');
+      const signature = sign('sha256', Buffer.from(text), { key: privateKey, dsaEncoding: 'ieee-p1363' });
+      return `${text}.${signature.toString('base64url')}`;
+    };
+    const header = { alg: 'ES256', typ: 'JWT' };
+    expect(await outcome(signed(header))).toBe('accepted');
+    for (const more of [
+      { crit: ['b64'] },
+      { b64: false },
+      { typ: 'at+jwt' },
+      { typ: undefined },
+      { alg: 'ES384' },
+      { alg: 'es256' },
+    ])
+      expect(await outcome(signed({ ...header, ...more }))).toBe('token-invalid');
+    for (const payload of ['null', '[]', '1', '{', '{"iss":{}}', JSON.stringify({ ...claims, exp: '1' }), '\ufeff{}'])
+      expect(await outcome(signed(header, payload))).toBe('token-invalid');
+    const der = sign('sha256', Buffer.from('a.b'), privateKey).toString('base64url');
+    const [head = '', body = '', signature = ''] = signed(header).split('.');
+    for (const token of [
+      `${head}.${body}.${der}`,
+      `${head}.${body}.${signature}=`,
+      `${head}=.${body}.${signature}`,
+      `${head}.${body}.${signature}.`,
+    ])
+      expect(await outcome(token)).toBe('token-invalid');
   });
 
   it('refuses altered and random text', async () => {
