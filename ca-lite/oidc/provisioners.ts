@@ -109,6 +109,7 @@ export class OidcProvisioners implements AsyncDisposable {
         issuer: policy.issuer,
         ...policy.client,
         ...(policy.trust === undefined ? {} : { providerCertificates: policy.trust }),
+        ...(policy.renewal === undefined ? {} : { renewal: policy.renewal }),
       },
     }));
   }
