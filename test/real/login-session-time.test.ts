@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startTestAgent } from './agent-fixture.ts';
+import { runAgent } from './host-agent-fixture.ts';
 import {
   type Door,
   type SessionStage,
@@ -48,4 +49,19 @@ it('renews in time, and after a sleep that was longer than the certificate', asy
     await sleep(Math.max(0, (before?.expiresAt ?? 0) - Date.now()) + 1000);
   }
   await renewed(agent.socket, before?.serial ?? '');
+});
+
+it('renews by the key alone where the CA lets it and the provider gave no refresh token', async () => {
+  await using bare = await openSessionStage({ refreshTokens: false, oidc: 'renew_for = "2h"\nrenew_times = 1' });
+  await using agent = await startTestAgent();
+  await signInAs(bare, 'alice', agent.socket);
+  const [before] = (await stateOf(agent.socket)).signIn.sessions;
+  expect(before).toMatchObject({ renewal: { way: 'proof-of-possession' }, refreshToken: 'none' });
+  expect((await runAgent(['renew', '--socket', agent.socket])).status).toBe(0);
+  const [after] = (await stateOf(agent.socket)).signIn.sessions;
+  expect(after?.certificate?.serial).not.toBe(before?.certificate?.serial);
+  expect(after?.certificate?.fingerprint).toBe(before?.certificate?.fingerprint);
+  // once is all that this CA allows: the next certificate needs the person
+  expect((await runAgent(['renew', '--socket', agent.socket])).stdout).toContain('[sign-in-needed]');
+  expect((await stateOf(agent.socket)).signIn.needed).toMatchObject([{ failure: { code: 'sign-in-needed' } }]);
 });
