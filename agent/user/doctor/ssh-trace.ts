@@ -78,7 +78,8 @@ function fingerprintIn(line: string): Fingerprint[] {
 }
 
 function hostCaIn(line = ''): Fingerprint | undefined {
-  const [, found] = / CA [\w@.-]+ (SHA256:[A-Za-z0-9+/]{43}) valid /.exec(line) ?? [];
+  // the last one: the key ID before it may hold anything
+  const [, found] = /.* CA [\w@.-]+ (SHA256:[A-Za-z0-9+/]{43}) valid /.exec(line) ?? [];
   return found as Fingerprint | undefined;
 }
 
