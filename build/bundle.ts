@@ -5,6 +5,7 @@
  * Refuses on purpose: a bundle that would import anything else at run time. Native add-ons are left out; the packages
  * that offer one (ssh2) have the same in JavaScript.
  */
+import { existsSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { build as esbuild, type Metafile, type Plugin } from 'esbuild';
@@ -56,10 +57,20 @@ export async function bundle(entry: string, kind: BundleKind): Promise<string> {
   return outputFiles.map(({ text }) => text).join('');
 }
 
-/** Packages load these in a `try` and go on without. */
+/**
+ * Packages load these in a `try` and go on without. The one of PKCS#11 is inside the executable: `ca-lite/pkcs11/addon.ts` loads
+ * it, and leaves it where the package finds it.
+ */
 const leaveOutNativeAddons: Plugin = {
   name: 'leave-out-native-addons',
   setup(build) {
+    build.onResolve({ filter: /\/pkcs11\.node$/ }, ({ path }) => ({ path, namespace: 'embedded-addon' }));
+    build.onLoad({ filter: /.*/, namespace: 'embedded-addon' }, () => ({
+      contents: `module.exports = globalThis[Symbol.for('countersign pkcs11.node')];`,
+    }));
+    build.onResolve({ filter: /^pkcs11js$/ }, ({ path }) =>
+      existsSync(join(root, 'node_modules', path)) ? undefined : { path, namespace: 'native-addon' },
+    );
     build.onResolve({ filter: /\.node$|^cpu-features$/ }, ({ path }) => ({ path, namespace: 'native-addon' }));
     build.onLoad({ filter: /.*/, namespace: 'native-addon' }, ({ path }) => ({
       contents: `throw Object.assign(new Error(${JSON.stringify(`${path} is left out`)}), { code: 'MODULE_NOT_FOUND' });`,

@@ -22,5 +22,6 @@ export const executables: readonly ExecutablePlan[] = [
     name: 'countersign-ca',
     entry: 'ca-lite/main.ts',
     workers: { 'sqlite-worker': 'ca-lite/store/sqlite-worker.ts', 'krl-worker': 'ca-lite/revocation/krl-worker.ts' },
+    addOns: { 'pkcs11.node': 'node_modules/pkcs11js/build/Release/pkcs11.node' },
   },
 ];

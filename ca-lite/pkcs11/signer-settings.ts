@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import type { PublicKey } from '#openssh/public-key.ts';
 import type { Signer } from '../signer/signer.ts';
 import { HsmError } from '../yubihsm/errors.ts';
+import { preparePkcs11 } from './addon.ts';
 import { tokenSigner } from './signer.ts';
 import { Token } from './token.ts';
 import type { Pkcs11Settings } from './signer-section.ts';
@@ -21,6 +22,7 @@ export async function openPkcs11Signers(
   settings: Pkcs11Settings,
   options: { directory: string; publicKeys?: { user: PublicKey; host: PublicKey } },
 ): Promise<Pkcs11Signers> {
+  await preparePkcs11();
   const token = new Token({
     module: settings.module,
     label: settings.token,
@@ -37,7 +39,12 @@ export async function openPkcs11Signers(
   try {
     const user = signerOf(settings.user_ca, options.publicKeys?.user);
     const host = signerOf(settings.host_ca, options.publicKeys?.host);
-    return { user, host, open: (key) => signerOf(key, undefined), [Symbol.asyncDispose]: () => token[Symbol.asyncDispose]() };
+    return {
+      user,
+      host,
+      open: (key) => signerOf(key, undefined),
+      [Symbol.asyncDispose]: () => token[Symbol.asyncDispose](),
+    };
   } catch (error) {
     await token[Symbol.asyncDispose]();
     throw error;

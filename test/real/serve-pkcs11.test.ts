@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { verifyCertificateSignature } from '#openssh/certificate.ts';
 import type { TestCa } from '#test/support/ca.ts';
-import { caProgram } from '#test/support/programs.ts';
 import { type LoginScene, openLoginScene } from './certified-login.ts';
 import { Requester } from './serve-hsm-fixture.ts';
 import { makeSofthsmToken, softhsmModule, softhsmPin } from './softhsm-token.ts';
@@ -34,7 +33,7 @@ interface SignerChange {
 
 /** The keys by their labels. */
 async function tokenCa(change: SignerChange): Promise<TestCa> {
-  const made = await scene.makeCa(caProgram('sources'));
+  const made = await scene.makeCa();
   await useToken(made, change);
   return made;
 }
