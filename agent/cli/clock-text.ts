@@ -1,4 +1,5 @@
 /** What the agent thinks of the clock of this machine, for people and for programs. */
+import { describeSeconds } from '../clock/describe.ts';
 import type { Doubt, Judgement } from '../clock/judgement.ts';
 
 const doubts: Readonly<Record<Doubt, string>> = {
@@ -15,16 +16,6 @@ export function describeJudgement({ kind, aheadSeconds, doubt = 'jumped' }: Judg
     return `the clock of this machine cannot be believed: ${doubts[doubt]}. The CA has to be asked for the time`;
   const off = `${describeSeconds(Math.abs(aheadSeconds))} ${aheadSeconds > 0 ? 'behind' : 'ahead'}`;
   return `the clock of this machine is ${off}: the signed time of the CA is used in its place, and the clock is left alone`;
-}
-
-/** In the unit that fits: `540 s`, `57 years`. */
-function describeSeconds(seconds: number): string {
-  if (seconds < 600) return `${seconds} s`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 2 * 86_400) return `${Math.round(seconds / 3600)} h`;
-  return seconds < 2 * 365 * 86_400
-    ? `${Math.round(seconds / 86_400)} days`
-    : `${Math.round(seconds / 31_557_600)} years`;
 }
 
 export function judgementAsJson({ nowMs, kind, aheadSeconds, doubt }: Judgement): object {

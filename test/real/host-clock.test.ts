@@ -12,7 +12,7 @@ import { formatPublicKeyLine } from '#openssh/public-key.ts';
 import { inFakeTime } from '#test/support/fake-time.ts';
 import { type LabProcess, startProcess } from '#test/support/lab-process.ts';
 import { agentProgram } from '#test/support/programs.ts';
-import { runAgent } from './host-agent-fixture.ts';
+import { type AgentResult, runAgent } from './host-agent-fixture.ts';
 import { type RenewalHost, serialOf, startRenewalHost } from './host-renewal-fixture.ts';
 
 interface RenewReport {
@@ -20,9 +20,12 @@ interface RenewReport {
   readonly clock: { readonly judgement: string; readonly aheadSeconds: number };
 }
 
+async function runAt({ places }: RenewalHost, when: string | undefined, ...args: string[]): Promise<AgentResult> {
+  return runAgent(['host', 'renew', '--json', ...args, ...places], when === undefined ? [] : await inFakeTime(when));
+}
+
 async function renewAt(host: RenewalHost, when: string | undefined, ...args: string[]): Promise<RenewReport> {
-  const wrap = when === undefined ? [] : await inFakeTime(when);
-  const { status, stdout, stderr } = await runAgent(['host', 'renew', '--json', ...args, ...host.places], wrap);
+  const { status, stdout, stderr } = await runAt(host, when, ...args);
   expect(status, stderr).toBe(0);
   return JSON.parse(stdout) as RenewReport;
 }
@@ -88,6 +91,26 @@ test('renews in 1970, in 2040, and with a clock that is ten minutes off', { time
   const levels = new Map(findings.map(({ check, level }) => [check, level]));
   expect(['ca', 'clock', 'certificate'].map((check) => levels.get(check))).toEqual(['ok', 'fail', 'ok']);
   expect((await host.inventory()).lineage?.state).toBe('active');
+});
+
+test('waits for its CA in 1970, and keeps what it has', { timeout: 300_000 }, async () => {
+  await using host = await startRenewalHost();
+  const { ca, port, process } = host.ca;
+  const before = await host.served();
+  await process.stop();
+  await rm(join(host.stateDirectory, 'clock.json'), { force: true });
+  const alone = await runAt(host, '@1970-01-01 00:00:10');
+  expect(alone).toMatchObject({ status: 1, code: 'ca-unreachable' });
+  const { keys, clock } = JSON.parse(alone.stdout) as RenewReport;
+  expect(keys).toMatchObject([{ did: 'nothing' }]);
+  expect(clock).toMatchObject({ judgement: 'doubtful', doubt: 'before-release' });
+  expect(await host.served()).toEqual(before);
+
+  await ca.set({ '': { address: `${ca.address}:${port}` } });
+  await using _again = await ca.serve();
+  const met = await renewAt(host, '@1970-01-01 01:00:00', '--force');
+  expect(met.keys).toMatchObject([{ did: 'renewed', reported: true }]);
+  expect(met.clock.judgement).toBe('told');
 });
 
 test('goes on when the clock is set while the daemon runs', { timeout: 300_000 }, async () => {

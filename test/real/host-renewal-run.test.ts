@@ -1,7 +1,10 @@
 /** `countersign host run` against the real CA program and a real sshd, with certificates that live for seconds. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type LabProcess, startProcess } from '#test/support/lab-process.ts';
 import { agentProgram } from '#test/support/programs.ts';
+import { runAgent } from './host-agent-fixture.ts';
 import { type RenewalHost, serialOf, startRenewalHost } from './host-renewal-fixture.ts';
 
 interface LogLine {
@@ -54,7 +57,21 @@ test('asks again after the CA was away', { timeout: 300_000 }, async () => {
   expect(await daemon.stop()).toEqual({ code: 0, signal: null });
 });
 
-test('refuses a schedule that is none', async () => {
+test('refuses a schedule that is none, and a configuration with faults; takes one without', async () => {
   await using host = await startRenewalHost();
   expect(await host.host('run', '--schedule', 'at noon')).toMatchObject({ status: 1, code: 'schedule-invalid' });
+
+  const config = join(host.lab.directory, 'host.toml');
+  await writeFile(config, 'schedule = "at noon"\njitter = 5\n');
+  const refused = await host.host('run', '--config', config);
+  expect(refused).toMatchObject({ status: 1, code: 'host-config' });
+  for (const key of ['schedule', 'jitter']) expect(refused.stderr).toContain(`${key}: `);
+
+  const { sshd, stateDirectory } = host;
+  await writeFile(config, `sshd-config = "${sshd.configPath}"\nstate-dir = "${stateDirectory}"\nreport-every = "1h"\n`);
+  const renewed = await runAgent(['host', 'renew', '--force', '--json', '--config', config]);
+  expect(renewed.status, renewed.stderr).toBe(0);
+  expect(JSON.parse(renewed.stdout)).toMatchObject({ keys: [{ did: 'renewed' }] });
+  const { nextAt } = (JSON.parse(renewed.stdout) as { keys: [{ nextAt: string }] }).keys[0];
+  expect(Date.parse(nextAt) - Date.now()).toBeLessThanOrEqual(3_600_000); // the next report
 });

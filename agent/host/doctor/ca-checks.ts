@@ -5,6 +5,7 @@ import { fingerprintOf } from '#openssh/fingerprint.ts';
 import { type CaClient, openCaClient, trusted } from '../../ca/ca-client.ts';
 import { fetchCaKeys } from '../../ca/trust.ts';
 import type { Clock } from '../../clock/clock.ts';
+import { describeSeconds } from '../../clock/describe.ts';
 import { type Authority, fingerprintsOf } from '../../state/authority.ts';
 import { findingOf } from './failure-finding.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
@@ -29,7 +30,7 @@ export async function checkCa(authority: Authority, clock: Clock): Promise<Findi
 /** Both in epoch milliseconds; the CA's has whole seconds. */
 export function clockFinding(localMs: number, caMs: number): Finding {
   const seconds = Math.round((localMs - caMs) / 1000);
-  const words = `the clock here is ${Math.abs(seconds)} s ${seconds < 0 ? 'behind' : 'ahead of'} the CA's`;
+  const words = `the clock here is ${describeSeconds(Math.abs(seconds))} ${seconds < 0 ? 'behind' : 'ahead of'} the CA's`;
   const advice =
     'Renewals go on by the signed time of the CA. For everything else, set the clock right, best by NTP: timedatectl set-ntp true';
   if (Math.abs(seconds) > CLOCK_FAIL_SECONDS) return fail('clock', words, advice);

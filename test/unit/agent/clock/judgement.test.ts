@@ -1,5 +1,6 @@
 /** Which time is believed: the system's, the one that the CA told, or none as long as the CA was not asked. */
 import { describe, expect, test } from 'vitest';
+import { describeSeconds } from '#agent/clock/describe.ts';
 import { type Anchor, type Bounds, RELEASED_MS, isCredible, judgeTime } from '#agent/clock/judgement.ts';
 
 const NOW = Date.UTC(2027, 5, 1);
@@ -64,6 +65,18 @@ describe('after a word of the CA', () => {
   test('a suspend is no jump: the clock of the boot has it', () => {
     expect(at(NOW + 8 * 3_600_000, 5000 + 8 * 3_600_000).kind).toBe('system');
   });
+});
+
+test.each([
+  [0, '0 s'],
+  [599, '599 s'],
+  [600, '10 min'],
+  [7200, '2 h'],
+  [172_800, '2 days'],
+  [63_072_000, '2 years'],
+  [1_795_368_992, '57 years'],
+])('%d seconds are told as %s', (seconds, text) => {
+  expect(describeSeconds(seconds)).toBe(text);
 });
 
 describe('a time that the CA tells', () => {
