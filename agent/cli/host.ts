@@ -58,6 +58,8 @@ Looks at every certificate of this host: one that is due (two thirds of its life
 and served as at enrolment, and reported to the CA. What an earlier run left unfinished is ended. When nothing is due, nothing is
 changed, and the exit status is 0. A failure is remembered, and asked again after a pause only; --force does not wait.
 
+A wrong clock is no obstacle: the signed time of the CA is used in its place, and the clock is left alone.
+
 An expired certificate renews when an administrator gave leave: the refusal names the command.`;
 
 const runDetails = `

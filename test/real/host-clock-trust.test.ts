@@ -63,6 +63,14 @@ test.each([
   if (wallMs !== TRUE_MS) expect(await health(client)).toEqual({ status: 'ok' });
 });
 
+test('the name of the CA counts as well as its address', async () => {
+  await using ca = await startCa();
+  const clock = clockAt(0);
+  await using client = clientOf(ca, clock, { url: `https://localhost:${ca.port}` });
+  await client.askTime();
+  expect(await health(client)).toEqual({ status: 'ok' });
+});
+
 test('a request that fails because of the time is made again by the time of the CA', async () => {
   await using ca = await startCa();
   const clock = clockAt(TRUE_MS + 60 * DAY);
