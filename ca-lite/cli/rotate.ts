@@ -51,7 +51,7 @@ export async function startRotation(_options: object, command: Command): Promise
   if (keys.some(({ type, state }) => type === options.type && state === 'next'))
     throw explain('rotation-underway', options, 0);
   const passphrase = settings.type === 'file' ? await readPassphrase(options) : new Uint8Array();
-  await using next = await makeNextKey(wish, { layout, settings, passphrase, keys, type: options.type });
+  await using next = await makeNextKey(wish, { layout, settings, passphrase, keys, type: options.type, store });
   try {
     await decide(store, options, { do: 'publish', current: next.current, next: next.key });
     next.keep();

@@ -15,8 +15,10 @@ import { createChallengeKey } from '../enrol/challenge-key.ts';
 import type { CaKeyType } from '../init/ca-key-type.ts';
 import { generateCaKey } from '../init/ca-keys.ts';
 import { type OpenKey, openSigners } from '../serve/open-signers.ts';
+import { recordedSigner } from '../serve/recorded-signer.ts';
 import { SignerError } from '../signer/signer.ts';
 import type { CaKey, CaKeyRecord } from '../store/ca-key-decisions.ts';
+import type { Store } from '../store/store.ts';
 import { HsmError } from '../yubihsm/errors.ts';
 import { currentKey } from './ca-keys.ts';
 import { dropHandover, openHandover } from './handover.ts';
@@ -31,6 +33,8 @@ export interface NextKeyParts {
   readonly passphrase: Uint8Array;
   readonly keys: readonly CaKeyRecord[];
   readonly type: CertificateType;
+  /** Where a trial of a device's key is written down: no signature of a CA key is without a record. */
+  readonly store: Pick<Store, 'appendAudit'>;
 }
 
 /** Disposing removes what was made, unless it is kept. */
@@ -75,10 +79,11 @@ async function makeKeyFile(keyType: CaKeyType, parts: NextKeyParts): Promise<Nex
 async function findKey(place: Exclude<KeyPlace, { kind: 'file' }>, parts: NextKeyParts): Promise<NextKey> {
   await using opened = new AsyncDisposableStack();
   const places = { host: placeOf(parts, 'host'), user: placeOf(parts, 'user') };
-  const open = await openSigners(
+  const openKey = await openSigners(
     { ...parts, handover: undefined, places, now, log: pino({ level: 'silent' }) },
     opened,
   );
+  const open: OpenKey = async (where) => recordedSigner(await openKey(where), parts.store, now);
   const keys = { host: await open(places.host), user: await open(places.user) };
   const found = await openProven(place, open);
   const key = keyAt(found, place);

@@ -127,5 +127,6 @@ test.each([
   await stage.rotate('retire', '--type', 'host', '--wait');
   const { hostCas } = await stage.untilTrust('host', ['current']);
   expect(hostCas).toEqual([first]);
+  expect(await made.run('audit', '--verify')).toContain('whole');
   expect(await stage.certify(makeHostKey().blob, '--host', 'web2.lab.example')).toBeInstanceOf(Uint8Array);
 });
