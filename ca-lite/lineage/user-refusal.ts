@@ -47,7 +47,8 @@ export function refusalOfUser(refusal: UserRenewalRefusal, { presented, plan, le
 
 /** For a shell as it stands. An identity with anything odd in it is named by the serial. */
 function commandOf({ identity }: RefusedUser['signIn'], { serial }: { readonly serial: bigint }): string {
-  if (/^[A-Za-z0-9][A-Za-z0-9@._+:/-]{0,255}$/.test(identity)) return `countersign-ca grant --user ${identity} --for 24h`;
+  if (/^[A-Za-z0-9][A-Za-z0-9@._+:/-]{0,255}$/.test(identity))
+    return `countersign-ca grant --user ${identity} --for 24h`;
   return /^[A-Za-z0-9_][\x20-\x26\x28-\x7e]{0,511}$/.test(identity)
     ? `countersign-ca grant --user '${identity}' --for 24h`
     : `countersign-ca grant --serial ${serial} --for 24h`;

@@ -122,7 +122,7 @@ test('a colleague back from a sabbatical renews once by the command that the ref
 
 async function grants() {
   await using store = await ca.ca.openStore();
-  return store.grants(undefined, { limit: 1 });
+  return await store.grants(undefined, { limit: 1 });
 }
 
 test('who is revoked renews no more, whatever the grant', async () => {
