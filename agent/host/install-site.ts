@@ -2,7 +2,7 @@
 import type { Certificate } from '#openssh/certificate.ts';
 import { encodePublicKey } from '#openssh/public-key.ts';
 import { equalBytes } from '#openssh/wire.ts';
-import type { Authority } from '../state/authority.ts';
+import { type Authority, fingerprintsOf } from '../state/authority.ts';
 import { readCertificateFile } from './certificate-file.ts';
 import { missingDirectories } from './file-transaction.ts';
 import { readFollowing } from './following/following-record.ts';
@@ -12,6 +12,7 @@ import { HostError } from './host-error.ts';
 import { type HostKey, certificatePathOf } from './host-key.ts';
 import { type HostRecord, formatHostRecord, hostRecordPath, readHostRecord } from './host-record.ts';
 import { type ExistingFile, type InstallPlan, dropInPath, planInstall, userTrustPath } from './install-plan.ts';
+import { readKeyLines } from './key-lines.ts';
 import { type ConfigText, certificatesNamedIn, decodeConfig, includedDirectories } from './sshd-config-text.ts';
 
 export interface EnrolledKey {
@@ -38,12 +39,26 @@ export interface InstallSite {
   readonly remarks: readonly string[];
 }
 
+export interface InstallChoice {
+  /** Let sshd take user certificates of this CA, where no other user CA is configured. */
+  readonly trustUsers: boolean;
+  /** Let sshd refuse what this CA revoked, where sshd takes its user certificates; default: as `trustUsers`. */
+  readonly refuseRevoked?: boolean;
+  /** Another CA's certificate for the same key. */
+  readonly replace: boolean;
+}
+
+/** As it was decided at the enrolment. */
+export function choiceOf({ userTrust, revokedKeys = null }: HostRecord): InstallChoice {
+  return { trustUsers: userTrust !== null, refuseRevoked: userTrust !== null || revokedKeys !== null, replace: false };
+}
+
 /** @throws HostError `foreign-certificate` */
 export async function findInstallSite(
   context: HostContext,
   authority: Authority,
   keys: readonly HostKey[],
-  options: { readonly trustUsers: boolean; readonly replace: boolean },
+  options: InstallChoice,
 ): Promise<InstallSite> {
   const record = await readHostRecord(context.stateDirectory);
   const sshdConfig = { path: context.sshd.configPath, text: await readConfigText(context.sshd) };
@@ -51,7 +66,9 @@ export async function findInstallSite(
   const foreignCertificates = await findForeignCertificates(context, record, sshdConfig.text);
   const certificatePaths = await findCertificatePaths(keys, foreignCertificates, record, options.replace);
   const trust = decideUserTrust(context, authority, record, options.trustUsers);
-  const revocation = trust.wanted ? decideRevocation(context, record) : { path: null, remarks: [] };
+  const { trustUsers, refuseRevoked = trustUsers } = options;
+  const takesOurs = trust.wanted || (refuseRevoked && (await trustsElsewhere(context, authority, record)));
+  const revocation = takesOurs ? decideRevocation(context, record) : { path: null, remarks: [] };
   const dropIn = record?.dropIn.path ?? (dropInDirectory === undefined ? sshdConfig.path : dropInPath(dropInDirectory));
   const own = [...certificatePaths.values(), dropIn];
   return {
@@ -184,6 +201,18 @@ function decideUserTrust(
   }
   const remark = `TrustedUserCAKeys is set to ${current} already and stays: user certificates of this CA are not accepted unless its key is added there`;
   return { wanted: false, remarks: [remark] };
+}
+
+/** Whether the file of user CA keys that somebody else set has one of this CA, or had one when the KRL was installed. */
+async function trustsElsewhere(
+  { settings: { trustedUserCaKeys } }: HostContext,
+  authority: Authority,
+  record: HostRecord | undefined,
+): Promise<boolean> {
+  if (trustedUserCaKeys === undefined) return false;
+  if ((record?.revokedKeys ?? null) !== null) return true;
+  const keys = await readKeyLines(trustedUserCaKeys).catch(() => []); // sshd takes nobody by it either
+  return !fingerprintsOf(keys).isDisjointFrom(fingerprintsOf(authority.userCaKeys));
 }
 
 function decideRevocation(

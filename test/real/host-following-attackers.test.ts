@@ -137,6 +137,19 @@ describe('the file for sshd is made good without the CA', () => {
   });
 });
 
+test('an sshd that takes users of this CA by a file of somebody else refuses who is revoked, and keeps that file', async () => {
+  await using elsewhere = await openFollowingStage({ trustsElsewhere: true });
+  expect(await readFile(join(elsewhere.host.sshd.dropInDirectory, '50-countersign.conf'), 'utf8')).toMatch(
+    /^RevokedKeys /m,
+  );
+  elsewhere.state({ krlNumber: 2n, revoked: [elsewhere.badBlob] });
+  expect(await elsewhere.follow()).toMatchObject({ did: ['krl'], failure: undefined });
+  expect(await letsIn(elsewhere.host, elsewhere.bad)).toBe(false);
+  expect(await letsIn(elsewhere.host, elsewhere.good)).toBe(true);
+  const { stdout } = await execa(SSHD, ['-T', '-f', elsewhere.host.sshd.configPath]);
+  expect(stdout).toMatch(/^trustedusercakeys .*user_cas\.pub$/m);
+});
+
 test('removal tells sshd first, and leaves nothing', async () => {
   expect((await stage.host.host('remove')).status).toBe(0);
   expect(await letsIn(stage.host, stage.good)).toBe(true);

@@ -56,7 +56,7 @@ async function forgetKrl(stage: FollowingStage): Promise<void> {
   delete stage.host.ca.behaviour.busy;
 }
 
-test('killed at every step of the first KRL and another user CA', { timeout: 300_000 }, async () => {
+test('killed at every step of the first KRL and another user CA', { timeout: 600_000 }, async () => {
   await using stage = await openFollowingStage();
   const other = listedKey(newCaKey(), 'next');
   let number = 0;
@@ -84,7 +84,7 @@ test('killed at every step of the first KRL and another user CA', { timeout: 300
   expect((await readdir(dirname(stage.krlPath))).filter((name) => name.startsWith('.'))).toEqual([]);
 });
 
-test('killed at every step of a removal', { timeout: 300_000 }, async () => {
+test('killed at every step of a removal', { timeout: 600_000 }, async () => {
   await using stage = await openFollowingStage();
   stage.state({ revoked: [stage.badBlob] });
   expect((await stage.follow()).did).toContain('sshd');

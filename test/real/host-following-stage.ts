@@ -6,7 +6,7 @@ import { execa } from 'execa';
 import { openClock } from '#agent/clock/clock-record.ts';
 import { type FollowOptions, type FollowOutcome, followAuthority } from '#agent/host/following/follow-authority.ts';
 import { requireAuthority } from '#agent/state/authority.ts';
-import { parsePublicKeyLine } from '#openssh/public-key.ts';
+import { formatPublicKeyLine, parsePublicKeyLine, publicKeyFromObject } from '#openssh/public-key.ts';
 import { type StatementOptions, statementsOf } from '#test/support/statement-sample.ts';
 import { type TestHost, loginConfig, startHost } from './host-agent-fixture.ts';
 
@@ -25,13 +25,27 @@ export interface FollowingStage extends AsyncDisposable {
   follow(options?: Partial<FollowOptions>): Promise<FollowOutcome>;
 }
 
-export async function openFollowingStage(): Promise<FollowingStage> {
+export interface FollowingStageOptions {
+  /** sshd has another file of user CA keys, which names that of this CA. */
+  readonly trustsElsewhere?: boolean;
+}
+
+export async function openFollowingStage({
+  trustsElsewhere = false,
+}: FollowingStageOptions = {}): Promise<FollowingStage> {
   await using stack = new AsyncDisposableStack();
   const keys = await mkdtemp(join(tmpdir(), 'countersign-following-'));
   stack.defer(async () => rm(keys, { recursive: true, force: true }));
   const authorized = join(keys, 'authorized');
   const [good, bad] = [await makeIdentity(keys, 'good', authorized), await makeIdentity(keys, 'bad', authorized)];
-  const host = stack.use(await startHost({ sshd: { config: [...loginConfig, `AuthorizedKeysFile ${authorized}`] } }));
+  const elsewhere = join(keys, 'user_cas.pub');
+  const config = [...loginConfig, `AuthorizedKeysFile ${authorized}`];
+  if (trustsElsewhere) config.push(`TrustedUserCAKeys ${elsewhere}`);
+  const host = stack.use(await startHost({ sshd: { config } }));
+  if (trustsElsewhere) {
+    await writeFile(elsewhere, `${formatPublicKeyLine(publicKeyFromObject(host.ca.userCa))}\n`);
+    host.ca.behaviour.statements = statementsOf(host.ca);
+  }
   const { status, stderr } = await host.enroll();
   if (status !== 0) throw new Error(stderr);
   const places = { stateDirectory: host.stateDirectory, sshdConfig: host.sshd.configPath };

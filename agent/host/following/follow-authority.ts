@@ -17,6 +17,7 @@ import { type Failure, isFailure } from '../../failure.ts';
 import { type Authority, writeAuthority } from '../../state/authority.ts';
 import type { HostPlaces } from '../host-context.ts';
 import type { ActivateOptions } from '../install.ts';
+import { choiceOf } from '../install-site.ts';
 import { type HostRecord, readHostRecord } from '../host-record.ts';
 import { type FollowingRecord, readFollowing, writeFollowing } from './following-record.ts';
 import { installFollowed, isFollowedInstalled } from './install-followed.ts';
@@ -248,7 +249,7 @@ async function failureOf(step: () => Promise<void>): Promise<Failure | undefined
 
 /** What a CA revokes matters to an sshd that takes its user certificates. */
 function wantedKrlPath(record: HostRecord | undefined): string | null {
-  return record === undefined || record.userTrust === null ? null : krlPathFor(record.sshd.configPath);
+  return record !== undefined && choiceOf(record).refuseRevoked === true ? krlPathFor(record.sshd.configPath) : null;
 }
 
 function refusedByOpenssh({ url }: Authority): CaError {

@@ -7,14 +7,14 @@ import { type EnrolmentPlan, installCertificates } from '../enrol-host.ts';
 import { type HostPlaces, openHost } from '../host-context.ts';
 import type { HostRecord } from '../host-record.ts';
 import type { ActivateOptions } from '../install.ts';
-import { findInstallSite } from '../install-site.ts';
+import { choiceOf, findInstallSite } from '../install-site.ts';
 import { readKeyLines } from '../key-lines.ts';
 import { findReloadMethod } from '../reload.ts';
 
 /** Whether the files say what is to be said. Cheap: asked at each look. @param hasKrl a KRL is in place for sshd */
 export async function isFollowedInstalled(record: HostRecord, authority: Authority, hasKrl: boolean): Promise<boolean> {
-  if (record.userTrust === null) return (record.revokedKeys ?? null) === null;
   if (hasKrl !== ((record.revokedKeys ?? null) !== null)) return false;
+  if (record.userTrust === null) return true;
   const installed = await readKeyLines(record.userTrust).catch(() => []);
   return fingerprintsOf(installed).symmetricDifference(fingerprintsOf(authority.userCaKeys)).size === 0;
 }
@@ -27,8 +27,7 @@ export async function installFollowed(
   hooks: Pick<ActivateOptions, 'onStep' | 'onActivation' | 'signal'>,
 ): Promise<boolean> {
   const context = await openHost(places);
-  const choice = { trustUsers: record.userTrust !== null, replace: false };
-  const site = await findInstallSite(context, authority, [], choice);
+  const site = await findInstallSite(context, authority, [], choiceOf(record));
   const identity = { names: [], addresses: [], remarks: [] };
   const reload = await findReloadMethod(context.settings, context.reload);
   const plan: EnrolmentPlan = { identity, port: 22, keys: [], ownKeys: [], site, reload, remarks: [] };

@@ -8,7 +8,7 @@ import { constants } from 'node:fs';
 import { access, rm } from 'node:fs/promises';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { formatPublicKeyLine, publicKeyFromObject } from '#openssh/public-key.ts';
-import { writeFlushed } from '../../state/durable-file.ts';
+import { siblingPath, writeFlushed } from '../../state/durable-file.ts';
 import { hostDirectory } from '../host-record.ts';
 
 const TIMEOUT_MS = 60_000;
@@ -22,21 +22,17 @@ export async function askOpenssh(stateDirectory: string, krl: Uint8Array): Promi
   if (program === undefined) return 'not-asked';
   const [krlPath, keyPath] = [candidate(stateDirectory, 'krl'), candidate(stateDirectory, 'key.pub')];
   try {
-    await rewrite(krlPath, krl);
-    await rewrite(keyPath, `${formatPublicKeyLine(freshKey())}\n`);
+    await writeFlushed(krlPath, krl, 0o600);
+    await writeFlushed(keyPath, `${formatPublicKeyLine(freshKey())}\n`, 0o600);
     return (await succeeds(program, ['-Q', '-f', krlPath, keyPath])) ? 'accepted' : 'refused';
   } finally {
     await Promise.all([krlPath, keyPath].map(async (path) => rm(path, { force: true })));
   }
 }
 
+/** Of a name that the next command takes away, should this one be killed. */
 function candidate(stateDirectory: string, name: string): string {
-  return join(hostDirectory(stateDirectory), `candidate-${name}`);
-}
-
-async function rewrite(path: string, content: Uint8Array | string): Promise<void> {
-  await rm(path, { force: true }); // of a run that was killed
-  await writeFlushed(path, content, 0o600);
+  return siblingPath(join(hostDirectory(stateDirectory), name), 'new');
 }
 
 function freshKey() {

@@ -20,7 +20,7 @@ import { type HostContext, type HostPlaces, openHost } from '../host-context.ts'
 import { HostError } from '../host-error.ts';
 import { type HostKey, readHostKeys } from '../host-key.ts';
 import { type HostRecord, readHostRecord } from '../host-record.ts';
-import { findInstallSite } from '../install-site.ts';
+import { choiceOf, findInstallSite } from '../install-site.ts';
 import { storeIssued } from '../issued-store.ts';
 import { findReloadMethod } from '../reload.ts';
 import { type Agenda, isPaused, planWork } from './agenda.ts';
@@ -245,14 +245,13 @@ async function install(
     reused: false,
   }));
   const keys = enrolled.map(({ key }) => key);
-  const choice = { trustUsers: record.userTrust !== null, replace: false };
   const { names, addresses, port } = first.seen.key;
   const plan = {
     identity: { names, addresses, remarks: [] },
     port,
     keys,
     ownKeys: keys,
-    site: await findInstallSite(context, authority, keys, choice),
+    site: await findInstallSite(context, authority, keys, choiceOf(record)),
     reload: await findReloadMethod(context.settings, context.reload),
     remarks: [],
   };
