@@ -10,6 +10,7 @@ export interface PackagePlan {
   /** Of other packages, besides what the executable needs. */
   readonly depends: readonly string[];
   readonly recommends: readonly string[];
+  readonly suggests: readonly string[];
   readonly files: readonly PackagedFile[];
   /** Whether the unit of the ssh-agent for sessions of users is in it. */
   readonly userUnit: boolean;
@@ -43,6 +44,7 @@ export const packages: readonly PackagePlan[] = [
     ],
     depends: [],
     recommends: ['openssh-server', 'openssh-client'],
+    suggests: ['libsecret-1-0'], // the keychain of desktops
     files: [
       { source: 'agent/host/service/countersign-host.service', target: `${units}/countersign-host.service` },
       {
@@ -65,6 +67,7 @@ export const packages: readonly PackagePlan[] = [
     ],
     depends: ['systemd | systemd-standalone-sysusers'],
     recommends: [],
+    suggests: [],
     files: [
       { source: 'docs/examples/countersign-ca.service', target: `${units}/countersign-ca.service` },
       { source: `${debian}/countersign-ca.sysusers`, target: 'usr/lib/sysusers.d/countersign-ca.conf' },

@@ -21,6 +21,7 @@ export function formatControl(plan: PackagePlan, { version, architecture, instal
     'Installed-Size': String(installedKibibytes),
     Depends: [...needs, ...plan.depends].join(', '),
     ...(plan.recommends.length === 0 ? {} : { Recommends: plan.recommends.join(', ') }),
+    ...(plan.suggests.length === 0 ? {} : { Suggests: plan.suggests.join(', ') }),
     Section: 'net',
     Priority: 'optional',
     Description: [plan.summary, plan.description.map(paragraph).join('\n .\n')].join('\n'),

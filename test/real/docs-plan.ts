@@ -93,6 +93,23 @@ export const plans: Readonly<Record<string, PagePlan>> = {
     before: async ({ must }) => must('ca', PASSPHRASE),
     elsewhere: { 'README.md#try-it-and-test-it/1': ['test/real/demo.test.ts', '.ci/run'] },
   },
+  'docs/packages.md': {
+    machine: 'ca',
+    // on a machine under systemd, where packages can be installed
+    elsewhere: Object.fromEntries(
+      [
+        'install-the-ca/1',
+        'install-the-ca/2',
+        'install-the-ca/3',
+        'install-on-a-host/1',
+        'install-on-a-host/2',
+        'install-on-a-host/3',
+        'upgrade-a-package/1',
+        'remove-and-purge/1',
+        'remove-and-purge/2',
+      ].map((block) => [`docs/packages.md#${block}`, ['test/real/packages.test.ts']]),
+    ),
+  },
   'docs/ca.md': {
     machine: 'ca',
     on: {
@@ -155,6 +172,7 @@ export const plans: Readonly<Record<string, PagePlan>> = {
       await must('ca', 'countersign-ca show SERIAL | tail -n 1 >web1-cert.pub');
     },
   },
+  'docs/rotation.md': { machine: 'ca', before: serveCa },
   'docs/yubihsm.md': {
     machine: 'ca',
     elsewhere: {

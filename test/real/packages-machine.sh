@@ -20,7 +20,7 @@ mkdir -p etc/ssh/sshd_config.d packages/first packages/next
 cp usr/share/openssh/sshd_config etc/ssh/sshd_config
 systemd-id128 new >etc/machine-id
 printf 'web1\n' >etc/hostname
-printf '127.0.0.1 localhost ca.example.internal\n127.0.0.2 web1.example.internal\n' >etc/hosts
+printf '127.0.0.1 localhost ca.example.internal\n127.0.0.2 web1.example.internal web1\n' >etc/hosts
 ssh-keygen -A -f "$layers/root" >/dev/null
 systemctl --root="$layers/root" --quiet enable ssh.service
 cd /

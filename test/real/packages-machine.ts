@@ -11,7 +11,7 @@ export interface MachineResult {
   readonly stderr: string;
 }
 
-const PATIENCE_MS = 120_000;
+const PATIENCE_MS = 240_000;
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export class PackagesMachine implements AsyncDisposable {

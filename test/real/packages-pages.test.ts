@@ -3,17 +3,19 @@
  * own judges find. Programs are asked by `--help`, which the man pages are not made from.
  */
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { execa } from 'execa';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { executables } from '#build/executables.ts';
 import { buildPackage } from '#build/packages/package.ts';
 import { libraries, packages } from '#build/packages/package-plan.ts';
 import { readPackageTree } from '#build/packages/package-tree.ts';
 import { type CommandGrammar, readGrammar } from '#test/support/command-grammar.ts';
+import { makeLabDirectory } from '#test/support/lab-directory.ts';
 import { agentProgram, caProgram } from '#test/support/programs.ts';
+
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
 const date = new Date('2026-01-01T00:00:00Z');
 const programs = new Map([
@@ -27,7 +29,7 @@ const pages = new Map<string, string>();
 const grammars = new Map<string, CommandGrammar>();
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'countersign-pages-'));
+  directory = await makeLabDirectory();
   for (const plan of packages) {
     const { files } = await readPackageTree(plan, '1.0', date);
     for (const [target, content] of files) {
@@ -38,7 +40,7 @@ beforeAll(async () => {
     }
   }
   for (const [name, program] of programs) grammars.set(name, await readGrammar(name, program));
-}, 300_000);
+});
 
 afterAll(async () => rm(directory, { recursive: true, force: true }));
 

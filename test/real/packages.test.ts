@@ -1,14 +1,17 @@
 /**
  * The Debian packages on a machine under systemd: what installing does and does not do, both daemons inside their hardening, upgrade, removal,
- * purge. The tests are the life of one machine, in this order. They need root.
+ * purge. The tests are the life of one machine, in this order, as docs/packages.md has it. They need root.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { version } from '#protocol/version.ts';
+import { extractBlocks } from '#test/support/doc-blocks.ts';
+import { makeLabDirectory } from '#test/support/lab-directory.ts';
 import { type TestPackages, makePackages } from './packages-fixture.ts';
 import { PackagesMachine } from './packages-machine.ts';
+
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
 const stack = new AsyncDisposableStack();
 let machine: PackagesMachine;
@@ -18,29 +21,33 @@ const units = ['countersign-ca.service', 'countersign-host.service', 'countersig
 const state = ['/var/lib/countersign-ca/ca/ca.toml', '/var/lib/countersign/host/host.json'];
 const settings = ['/etc/default/countersign', '/etc/default/countersign-ca'];
 
+const blocks = extractBlocks('', await readFile(join(import.meta.dirname, '../../docs/packages.md'), 'utf8'));
+
 beforeAll(async () => {
-  const layers = await makeDirectory('layers');
-  const next = await makeDirectory('next');
+  const directory = await makeLabDirectory();
+  stack.defer(async () => rm(directory, { recursive: true, force: true }));
+  const [layers, next] = [join(directory, 'layers'), join(directory, 'next')];
+  for (const path of [layers, next]) await mkdir(path);
   packages = await makePackages(next);
   machine = stack.use(await PackagesMachine.boot(layers, [dirname(packages.first[0] ?? ''), next]));
-}, 300_000);
+});
 
 afterAll(async () => stack.disposeAsync());
 
-async function makeDirectory(name: string): Promise<string> {
-  const path = await mkdtemp(join(tmpdir(), `countersign-packages-${name}-`));
-  stack.defer(async () => rm(path, { recursive: true, force: true }));
-  return path;
+/** A block of the page, with what stands for words in capitals; the packages are in the working directory. */
+function block(heading: string, number: number, kind: keyof TestPackages = 'first'): string {
+  const found = blocks.find(({ id, language }) => language === 'sh' && id === `${heading}/${number}`);
+  if (found === undefined) throw new Error(`docs/packages.md has no block ${heading}/${number}`);
+  return `cd /packages/${kind}\n${found.text.replaceAll('FINGERPRINT', '"$(cat /root/fingerprint)"')}`;
 }
 
-/** As the machine sees them. */
-const seen = (kind: keyof TestPackages) =>
-  packages[kind].map((path) => `/packages/${kind}/${basename(path)}`).join(' ');
 const exists = async (path: string) => (await machine.attempt(`test -e ${path}`)).exitCode === 0;
 
 describe('installed', () => {
   test('the programs are there, and nothing runs or will', async () => {
-    await machine.run(`dpkg --install ${seen('first')}`);
+    await machine.run(block('#install-the-ca', 1));
+    const [install = ''] = block('#install-on-a-host', 1).split('countersign bootstrap');
+    await machine.run(install);
     expect(await machine.run('countersign --version; countersign-ca --version')).toBe(`${version}\n${version}`);
     for (const unit of [...units, 'countersign-host.timer']) {
       expect([unit, await machine.show(unit, 'ActiveState')]).toEqual([unit, 'inactive']);
@@ -90,25 +97,23 @@ describe('installed', () => {
 
 describe('in use', () => {
   test('the CA starts as its unit says, and systemd waits until it answers', async () => {
+    await machine.run(block('#install-the-ca', 2));
     await machine.run(`
-      mkdir -p -m 0700 /etc/credstore.encrypted
-      head -c 32 /dev/urandom | base64 >/root/passphrase
-      systemd-creds encrypt --name=passphrase /root/passphrase /etc/credstore.encrypted/countersign-ca.passphrase
-      runuser -u countersign-ca -- countersign-ca init --dir /var/lib/countersign-ca/ca --name Example --dns ca.example.internal \\
-        --allow-name web1.example.internal --allow-address 127.0.0.0/8 --passphrase-fd 0 </root/passphrase
-      sed -i 's/^insecure_allow_loopback = .*/insecure_allow_loopback = true/' /var/lib/countersign-ca/ca/ca.toml
-      systemctl enable --now countersign-ca`);
+      cd /var/lib/countersign-ca/ca
+      sed -i 's/^insecure_allow_loopback = .*/insecure_allow_loopback = true/' ca.toml
+      openssl x509 -in certs/root_ca.crt -outform DER | sha256sum | cut -d' ' -f1 >/root/fingerprint`);
+    expect(await machine.run(block('#install-the-ca', 3))).toContain(
+      'Status: "serving https://ca.example.internal:8443"',
+    );
     expect(await machine.show('countersign-ca', 'StatusText')).toBe('serving https://ca.example.internal:8443');
     const root = '/var/lib/countersign-ca/ca/certs/root_ca.crt';
     expect(await machine.run(`curl -fsS --cacert ${root} https://ca.example.internal:8443/health`)).toContain('ok');
   });
 
   test('the host agent gets a certificate, and its unit looks after it', async () => {
-    await machine.run(`
-      fingerprint=$(openssl x509 -in /var/lib/countersign-ca/ca/certs/root_ca.crt -outform DER | sha256sum | cut -d' ' -f1)
-      countersign bootstrap --ca https://ca.example.internal:8443 --fingerprint "$fingerprint"
-      countersign host enroll --name web1.example.internal --ip 127.0.0.2
-      systemctl enable --now countersign-host.service`);
+    const enrol = block('#install-on-a-host', 1).replace(/^apt-get.*$/m, '');
+    await machine.run(enrol.replace('host enroll', 'host enroll --ip 127.0.0.2')); // a CA does not take loopback for itself
+    await machine.run(block('#install-on-a-host', 2));
     expect(await machine.show('countersign-host', 'ActiveState')).toBe('active');
     const scanned = await machine.run('ssh-keyscan -c -t ed25519 web1.example.internal 2>/dev/null');
     expect(scanned).toContain('ssh-ed25519-cert-v01@openssh.com');
@@ -139,12 +144,11 @@ describe('in use', () => {
   });
 
   test('the timer takes the place of the daemon, and its look works inside its unit', async () => {
-    await machine.run('systemctl start countersign-host.timer');
+    await machine.run(block('#install-on-a-host', 3));
     await machine.until(
       'the end of the daemon',
       async () => (await machine.show('countersign-host', 'ActiveState')) === 'inactive',
     );
-    await machine.run('systemctl start countersign-host-renew.service');
     expect(await machine.show('countersign-host-renew', 'Result')).toBe('success');
     await machine.run('systemctl start countersign-host.service');
     await machine.until(
@@ -170,7 +174,10 @@ describe('in use', () => {
   test('the journal has no secret', async () => {
     const journal = await machine.run('journalctl --no-pager --output=json');
     expect(journal).toContain('countersign-ca');
-    const passphrase = await machine.run('cat /root/passphrase');
+    const passphrase = await machine.run(
+      'systemd-creds decrypt --name=passphrase /etc/credstore.encrypted/countersign-ca.passphrase -',
+    );
+    expect(passphrase.length).toBeGreaterThan(40);
     for (const secret of [passphrase, 'PRIVATE KEY', 'eyJ']) expect(journal).not.toContain(secret);
   });
 });
@@ -185,7 +192,8 @@ describe('upgraded', () => {
       'runuser -u countersign-ca -- countersign-ca hosts --dir /var/lib/countersign-ca/ca --json',
     );
     await machine.run(`for file in ${settings.join(' ')}; do echo '# mine' >>$file; done`);
-    await machine.run(`dpkg --force-confold --install ${seen('next')}`);
+    await machine.run(`echo 'DPkg::Options { "--force-confold"; };' >/etc/apt/apt.conf.d/90keep`);
+    await machine.run(block('#upgrade-a-package', 1, 'next'));
     for (const [unit, before] of [
       ['countersign-ca', ca],
       ['countersign-host', host],
@@ -205,18 +213,18 @@ describe('upgraded', () => {
 
 describe('taken away', () => {
   test('removal stops the daemons, and keeps state, settings and sshd', async () => {
-    const { exitCode, stderr } = await machine.attempt('dpkg --remove countersign countersign-ca');
+    const { exitCode, stdout, stderr } = await machine.attempt(block('#remove-and-purge', 1));
     expect(exitCode, stderr).toBe(0);
-    expect(stderr).toContain('countersign host remove');
+    expect(stdout + stderr).toContain('countersign host remove');
     for (const unit of units) expect([unit, await machine.show(unit, 'ActiveState')]).toEqual([unit, 'inactive']);
     for (const path of [...state, ...settings]) expect([path, await exists(path)]).toEqual([path, true]);
     expect(await machine.run('sshd -t; systemctl is-active ssh')).toBe('active');
   });
 
   test('purge takes state and settings too, and leaves sshd as it is', async () => {
-    const { exitCode, stderr } = await machine.attempt('dpkg --purge countersign countersign-ca');
+    const { exitCode, stdout, stderr } = await machine.attempt(block('#remove-and-purge', 2));
     expect(exitCode, stderr).toBe(0);
-    expect(stderr).toContain('/etc/ssh/sshd_config.d/50-countersign.conf');
+    expect(stdout + stderr).toContain('/etc/ssh/sshd_config.d/50-countersign.conf');
     const left = await machine.run(`
       find /etc /usr /var -xdev -newer /etc/machine-id -iname '*countersign*' |
         grep -v -e ^/etc/ssh/ -e ^/etc/credstore.encrypted/ -e ^/var/tmp/ || true`);
