@@ -24,7 +24,8 @@ async function yubihsm(directory: string): Promise<Device> {
   await using session = await bench.session();
   for (const id of [0x101, 0x102, 0x104]) await makeKey(session, id, 'ed25519', 'sign-eddsa');
   await writeFile(join(directory, 'password'), 'password\n', { mode: 0o600 });
-  const access = { auth_key: 1, password_file: join(directory, 'password') };
+  const password = join(directory, 'password');
+  const access = { auth_key: 1, password_file: password, auditor_key: 1, auditor_password_file: password };
   return {
     signer: {
       type: 'yubihsm',
