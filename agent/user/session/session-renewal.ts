@@ -9,7 +9,8 @@ import { ProvisionersReply } from '#protocol/step-api.ts';
 import { openCaClient, type CaClient } from '../../ca/ca-client.ts';
 import { CaError } from '../../ca/ca-error.ts';
 import { systemErrorReason } from '../../failure.ts';
-import { type Authority, requireAuthority } from '../../state/authority.ts';
+import { currentAuthority } from '../../ca/current-authority.ts';
+import type { Authority } from '../../state/authority.ts';
 import { StateError } from '../../state/state-error.ts';
 import { LoginError } from '../login/login-error.ts';
 import { type ProviderTokens, keepRefreshToken } from '../login/provider-tokens.ts';
@@ -105,7 +106,7 @@ async function askForProvisioner(session: Session, signal: AbortSignal): Promise
 
 /** A refresh token is not taken to another CA that the same directory names by now. */
 async function authorityOf({ place, caUrl }: Session): Promise<Authority> {
-  const authority = await requireAuthority(place.stateDirectory);
+  const authority = await currentAuthority(place.stateDirectory);
   if (authority.url === caUrl) return authority;
   throw new LoginError('session-ended', `another CA is trusted now than the one of this sign-in, ${caUrl}`, {
     advice: 'Sign in again: countersign login',

@@ -7,7 +7,7 @@ import type { ControlSignIn, ControlSignInRequest } from '#protocol/control.ts';
 import { openCaClient } from '../../ca/ca-client.ts';
 import { printable } from '../../ca/foreign-text.ts';
 import { isFailure } from '../../failure.ts';
-import { requireAuthority } from '../../state/authority.ts';
+import { currentAuthority } from '../../ca/current-authority.ts';
 import { stateDirectoryPath } from '../../state/state-directory.ts';
 import { browserCommand, openBrowser } from '../login/browser.ts';
 import { LoginError } from '../login/login-error.ts';
@@ -130,7 +130,7 @@ export class SignInDesk implements AsyncDisposable {
   /** The id of the session that it brought. */
   async #signIn(id: string, request: ControlSignInRequest, signal: AbortSignal): Promise<string> {
     const place = this.#placeOf(request);
-    const [authority, providerCa] = [await requireAuthority(place.stateDirectory), await readProviderCa(place)];
+    const [authority, providerCa] = [await currentAuthority(place.stateDirectory, signal), await readProviderCa(place)];
     await using client = openCaClient({ url: authority.url, root: authority.rootCertificate, signal });
     const signedIn = await signIn({
       authority,

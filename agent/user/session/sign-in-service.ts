@@ -39,13 +39,13 @@ export interface ServiceParts {
 interface Loaded {
   readonly sessions: SignInSessions;
   readonly desk: SignInDesk;
-  readonly vault: SessionVault;
 }
 
 export class SignInService implements IdentitySource, AsyncDisposable {
   readonly #parts: ServiceParts;
   #loading: Promise<Loaded> | undefined;
   #loaded: Loaded | undefined;
+  #vault: SessionVault | undefined;
   #asked: ControlSignInNeed | undefined;
   #quietUntil = -Infinity;
   readonly #stop = new AbortController();
@@ -54,9 +54,13 @@ export class SignInService implements IdentitySource, AsyncDisposable {
     this.#parts = parts;
   }
 
-  /** Brings back the sessions that the keychain has. */
+  /** Brings back the sessions that the keychain has. While it has none, only what reads it is loaded. */
   async restore(): Promise<void> {
-    if (this.#parts.usesKeychain) await (await this.#load()).sessions.restore();
+    if (!this.#parts.usesKeychain) return;
+    const found = await (await this.#openVault()).load();
+    this.#parts.changes.notify();
+    if (found?.length === 0 || this.#stop.signal.aborted) return;
+    await (await this.#load()).sessions.restore();
   }
 
   async start(request: ControlSignInRequest): Promise<ControlSignIn> {
@@ -83,7 +87,7 @@ export class SignInService implements IdentitySource, AsyncDisposable {
     const { usesKeychain, settings } = this.#parts;
     return {
       whenAsked: settings.whenAsked,
-      keychain: this.#loaded?.vault.description ?? (usesKeychain ? { kind: 'unused' } : { kind: 'memory' }),
+      keychain: this.#vault?.description ?? (usesKeychain ? { kind: 'unused' } : { kind: 'memory' }),
       sessions,
       signIns: this.#loaded?.desk.describe() ?? [],
       needed: [...needed, ...[this.#asked ?? []].flat()].slice(0, 16),
@@ -103,12 +107,13 @@ export class SignInService implements IdentitySource, AsyncDisposable {
   async provide(_store: IdentityStore, bindings: SessionBindings, signal: AbortSignal): Promise<void> {
     const patience = AbortSignal.timeout(this.#parts.settings.waitSeconds * 1000);
     const bounded = AbortSignal.any([signal, patience, this.#stop.signal]);
-    const loaded = await this.#load();
-    if (this.#mayRenew()) {
-      await this.#until(() => loaded.sessions.hasValid() || !this.#mayRenew(), bounded, loaded.sessions.renew());
-      if (loaded.sessions.hasValid()) return;
+    const known = this.#loaded?.sessions;
+    if (known?.canRenew() === true) {
+      await this.#until(() => known.hasValid() || !known.canRenew(), bounded, known.renew());
+      if (known.hasValid()) return;
     }
     if (!(await this.#mayAsk(bindings))) return;
+    const loaded = await this.#load();
     await this.#ask(loaded, bounded);
     const nobodyCame = patience.aborted || (this.#parts.settings.whenAsked === 'browser' && !loaded.desk.isBusy);
     if (nobodyCame && !loaded.sessions.hasValid()) this.#quietUntil = performance.now() + COOL_DOWN_MS;
@@ -167,13 +172,19 @@ export class SignInService implements IdentitySource, AsyncDisposable {
 
   async #make(): Promise<Loaded> {
     const { openSignIn } = await import('./open-sign-in.ts');
-    const { sessions, desk, vault } = openSignIn(this.#parts);
+    const { sessions, desk } = openSignIn(this.#parts, await this.#openVault());
     this.#parts.changes.listen(() => {
       sessions.noticeRemoved();
       if (this.#asked !== undefined && sessions.hasValid()) this.#asked = undefined;
     });
-    this.#loaded = { sessions, desk, vault };
+    this.#loaded = { sessions, desk };
     return this.#loaded;
+  }
+
+  async #openVault(): Promise<SessionVault> {
+    const { openVault } = await import('./open-vault.ts');
+    this.#vault ??= openVault(this.#parts);
+    return this.#vault;
   }
 }
 

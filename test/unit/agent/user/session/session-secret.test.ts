@@ -7,6 +7,10 @@ import { formatSecret, parseSecret } from '#agent/user/session/session-secret.ts
 import { SessionVault } from '#agent/user/session/session-vault.ts';
 import { sampleSession } from './session-sample.ts';
 
+function membersOf(text: string): Record<string, unknown> {
+  return JSON.parse(text) as Record<string, unknown>;
+}
+
 describe('a secret', () => {
   test('brings back key, nonce, certificate and refresh token', () => {
     const session = sampleSession({ place: { stateDirectory: '/state', providerCa: '/root.pem' } });
@@ -50,11 +54,11 @@ describe('a secret', () => {
   test('that somebody changed is no session', () => {
     const text = formatSecret(sampleSession()) ?? '';
     const foreignKey = formatSecret(sampleSession()) ?? '';
-    const mixed = { ...JSON.parse(text), certificate: JSON.parse(foreignKey).certificate };
-    const noKey = { ...JSON.parse(text), key: { d: 'A'.repeat(43), x: 'A'.repeat(43), salt: '!' } };
+    const mixed = { ...membersOf(text), certificate: membersOf(foreignKey)['certificate'] };
+    const noKey = { ...membersOf(text), key: { d: 'A'.repeat(43), x: 'A'.repeat(43), salt: '!' } };
     for (const each of ['', '{', '[]', '{}', text.slice(1), JSON.stringify(mixed), JSON.stringify(noKey)])
       expect(parseSecret(each)).toBeUndefined();
-    expect(parseSecret(JSON.stringify({ ...JSON.parse(text), more: 1 }))).toBeUndefined();
+    expect(parseSecret(JSON.stringify({ ...membersOf(text), more: 1 }))).toBeUndefined();
   });
 });
 
