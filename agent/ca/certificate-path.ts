@@ -1,8 +1,8 @@
 /**
  * Whether a TLS server's certificate leads to the pinned root (RFC 5280 section 6), with its validity told apart from the rest: OpenSSL
  * judges it by the clock of the system alone, and reports of several faults only one. Used when that clock is not believed. Pure.
- * Refused on purpose: critical extensions other than basic constraints, key usage, extended key usage and alternative names; name
- * constraints, which we do not read; SHA-1 and MD5; RSA keys below 2048 bits; paths with more than eight certificates.
+ * Refused on purpose: critical extensions other than basic constraints, key usage, extended key usage, alternative names and name
+ * constraints; SHA-1 and MD5; RSA keys below 2048 bits; paths with more than eight certificates.
  */
 import 'reflect-metadata'; // @peculiar/x509 resolves its algorithms through it
 import { X509Certificate } from 'node:crypto';
@@ -10,6 +10,7 @@ import { isIP } from 'node:net';
 import * as x509 from '@peculiar/x509';
 import { equalBytes } from '#openssh/wire.ts';
 import type { Validity } from './certificate-validity.ts';
+import { type ServerName, allowsNames } from './name-constraints.ts';
 
 export interface PathRequest {
   /** DER, the server's own first, the others in any order. */
@@ -34,8 +35,8 @@ const MIN_RSA_BITS = 2048;
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
 const ANY_USAGE = '2.5.29.37.0';
 const NAME_CONSTRAINTS = '2.5.29.30';
-/** Basic constraints, key usage, extended key usage, subject alternative name: what is held here or by Node. */
-const understood: ReadonlySet<string> = new Set(['2.5.29.19', '2.5.29.15', '2.5.29.37', '2.5.29.17']);
+/** Basic constraints, key usage, extended key usage, subject alternative name, name constraints: what is held here or by Node. */
+const understood: ReadonlySet<string> = new Set(['2.5.29.19', '2.5.29.15', '2.5.29.37', '2.5.29.17', NAME_CONSTRAINTS]);
 
 export function judgePath({ presented, root, host }: PathRequest): PathVerdict {
   const parsed = parseAll(presented, root);
@@ -43,7 +44,8 @@ export function judgePath({ presented, root, host }: PathRequest): PathVerdict {
   const path = findPath(parsed.presented, parsed.root);
   const [leaf] = path ?? [];
   if (path === undefined || leaf === undefined) return { fault: 'no-path' };
-  if (!path.every((certificate, depth) => isAllowed(certificate, depth))) return { fault: 'not-allowed' };
+  const names = namesOf(leaf);
+  if (!path.every((certificate, depth) => isAllowed(certificate, depth, names))) return { fault: 'not-allowed' };
   if (!isFor(leaf, host)) return { fault: 'other-name' };
   return { validity: validityOf(path) };
 }
@@ -79,12 +81,14 @@ function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): bool
 }
 
 /** @param depth 0 for the server's own, which no CA certificate is below */
-function isAllowed(certificate: X509Certificate, depth: number): boolean {
+function isAllowed(certificate: X509Certificate, depth: number, names: readonly ServerName[]): boolean {
   const { publicKey } = certificate;
   const { modulusLength } = publicKey.asymmetricKeyDetails ?? {};
   if (modulusLength !== undefined && modulusLength < MIN_RSA_BITS) return false;
   const details = parseDetails(certificate);
-  if (details === undefined || details.getExtension(NAME_CONSTRAINTS) !== null) return false;
+  if (details === undefined) return false;
+  const constraints = details.getExtension(NAME_CONSTRAINTS);
+  if (constraints !== null && (depth === 0 || !allowsNames(new Uint8Array(constraints.value), names))) return false;
   if (details.extensions.some(({ critical, type }) => critical && !understood.has(type))) return false;
   if (!usesStrongHash(details)) return false;
   const usages = details.getExtension(x509.ExtendedKeyUsageExtension)?.usages;
@@ -92,6 +96,10 @@ function isAllowed(certificate: X509Certificate, depth: number): boolean {
   if (depth === 0) return true;
   const { pathLength } = details.getExtension(x509.BasicConstraintsExtension) ?? {};
   return pathLength === undefined || depth - 1 <= pathLength;
+}
+
+function namesOf(leaf: X509Certificate): readonly ServerName[] {
+  return parseDetails(leaf)?.getExtension(x509.SubjectAlternativeNameExtension)?.names.items ?? [];
 }
 
 function parseDetails({ raw }: X509Certificate): x509.X509Certificate | undefined {

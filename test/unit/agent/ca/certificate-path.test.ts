@@ -51,6 +51,17 @@ const names = new x509.SubjectAlternativeNameExtension([
 ]);
 const server = [names, new x509.ExtendedKeyUsageExtension([SERVER_AUTH])];
 
+function dnsConstraint(name: string): x509.Extension {
+  const base = Buffer.from(name);
+  const inner = [0x82, base.length, ...base];
+  const subtree = [0x30, inner.length, ...inner];
+  return new x509.Extension(
+    '2.5.29.30',
+    true,
+    Uint8Array.of(0x30, subtree.length + 2, 0xa0, subtree.length, ...subtree),
+  );
+}
+
 const root = await make('root', undefined, { extensions: ca(1), notAfter: new Date('2037-01-01T00:00:00Z') });
 const middle = await make('middle', root, { extensions: ca(0), notAfter: new Date('2028-01-01T00:00:00Z') });
 const leaf = await make('leaf', middle, { extensions: server });
@@ -120,12 +131,24 @@ describe('not allowed', () => {
     expect(judge([await make('leaf', clients, { extensions: server }), clients]).fault).toBe('not-allowed');
   });
 
-  test('with a critical extension that nobody here reads, or with name constraints', async () => {
+  test('with a critical extension that nobody here reads, or with name constraints that are none', async () => {
     const unknown = new x509.Extension('1.2.3.4', true, Uint8Array.of(5, 0));
     expect(judge([await make('leaf', middle, { extensions: [...server, unknown] }), middle]).fault).toBe('not-allowed');
     const constraints = new x509.Extension('2.5.29.30', false, Uint8Array.of(0x30, 0));
     const bound = await make('bound', root, { extensions: [...ca(0), constraints] });
     expect(judge([await make('leaf', bound, { extensions: server }), bound]).fault).toBe('not-allowed');
+  });
+
+  test('outside of the name constraints of a CA certificate above, the root among them', async () => {
+    const [inside, outside] = [dnsConstraint('example.internal'), dnsConstraint('example.org')];
+    const under = async (constraint: x509.Extension, top = root) => {
+      const bound = await make('bound', top, { extensions: [...ca(0), constraint] });
+      return judge([await make('leaf', bound, { extensions: server }), bound], undefined, top).fault;
+    };
+    expect(await under(inside)).toBeUndefined();
+    expect(await under(outside)).toBe('not-allowed');
+    const boundRoot = await make('root', undefined, { extensions: [...ca(1), outside] });
+    expect(await under(inside, boundRoot)).toBe('not-allowed');
   });
 
   test('signed over SHA-1', async () => {
