@@ -227,7 +227,7 @@ export function lineageContract(makeHome: MakeHome): void {
       });
       expect(await store.revoke(revocation({ kind: 'key', keyFingerprint: KEY }))).toMatchObject({ krlNumber: 2n });
       const page = await store.revokedSerials(0n);
-      expect([...(page?.byCa.values() ?? [])].flatMap((serials) => [...serials]).toSorted()).toEqual([1n, 2n]);
+      expect(new Set([...(page?.byCa.values() ?? [])].flatMap((serials) => [...serials]))).toEqual(new Set([1n, 2n]));
       expect(await store.revokedSerials(page?.upTo ?? 0n)).toBeNull();
       expect((await store.revokedKeys(0n)).map(({ keyFingerprint }) => keyFingerprint)).toEqual([KEY]);
       for (const serial of [1n, 2n])

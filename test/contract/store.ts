@@ -11,6 +11,7 @@ import { issuanceContract } from './store-issuance.ts';
 import { lineageContract } from './store-lineage.ts';
 import { modelContract } from './store-model.ts';
 import { certificate, intent, note, result } from './store-requests.ts';
+import { rotationContract } from './store-rotation.ts';
 import { singleUseContract } from './store-single-use.ts';
 import { userRenewalContract } from './store-user-renewal.ts';
 
@@ -37,6 +38,7 @@ export function storeContract(database: string, makeHome: MakeHome): void {
     hostContract(makeHome);
     lineageContract(makeHome);
     userRenewalContract(makeHome);
+    rotationContract(makeHome);
     auditContract(makeHome);
     modelContract(makeHome);
     groupContract(makeHome);
