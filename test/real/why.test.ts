@@ -8,7 +8,7 @@ import { examineLogin, examineUser } from '#agent/user/doctor/examine-login.ts';
 import { type RunningCa, makeCa } from '#test/support/ca.ts';
 import { startProcess } from '#test/support/lab-process.ts';
 import { type TestSshd, freePort, startSshd } from '#test/support/sshd.ts';
-import { makeKeyFile } from './agent-fixture.ts';
+import { makeKeyFile, startTestAgent } from './agent-fixture.ts';
 import { runAgent } from './host-agent-fixture.ts';
 
 const user = userInfo().username;
@@ -149,6 +149,21 @@ describe('the agent', () => {
     await using agent = await startHolder();
     await execa('ssh-add', ['-q', '-D'], { env: { SSH_AUTH_SOCK: agent.socket } });
     expect((await why(await writeConfig(agent.socket))).failed).toEqual(['certificate']);
+  });
+
+  it('is ours, has no certificate, and is not made to ask for a sign-in', async () => {
+    const file = at('agent.toml');
+    await writeFile(file, '[sign-in]\nhosts = "all"\nwait = "2s"\nkeychain = "off"\n');
+    await using agent = await startTestAgent({ args: ['--config', file] });
+    const needed = async (): Promise<number> => {
+      const { stdout } = await runAgent(['status', '--socket', agent.socket, '--json']);
+      return (JSON.parse(stdout) as { signIn: { needed: unknown[] } }).signIn.needed.length;
+    };
+    const config = await writeConfig(agent.socket);
+    expect(await why(config)).toMatchObject({ connected: false, failed: ['certificate'] });
+    expect(await needed()).toBe(0);
+    await execa('ssh', ['-F', config, '-o', 'BatchMode=yes', 'web1', 'true'], { reject: false });
+    expect(await needed()).toBe(1); // a login does have it ask
   });
 
   it('has too many keys', async () => {

@@ -30,8 +30,11 @@ export async function printSettings(ssh: SshProgram, host: string): Promise<stri
   });
 }
 
-/** `ssh -v HOST true`, which asks nothing and leaves nothing. @throws DoctorError `ssh-unusable` */
-export async function tryLogin(ssh: SshProgram, host: string): Promise<SshRun> {
+/**
+ * `ssh -v HOST true`, which asks nothing and leaves nothing.
+ * @param usesAgent false: as far as the host's key, and no further with the agent @throws DoctorError `ssh-unusable`
+ */
+export async function tryLogin(ssh: SshProgram, host: string, usesAgent: boolean): Promise<SshRun> {
   const options = {
     BatchMode: 'yes',
     ConnectTimeout: String(CONNECT_SECONDS),
@@ -44,6 +47,7 @@ export async function tryLogin(ssh: SshProgram, host: string): Promise<SshRun> {
     RemoteCommand: 'none',
     RequestTTY: 'no',
     LogLevel: 'DEBUG1',
+    ...(usesAgent ? {} : { IdentityAgent: 'none' }),
   };
   const words = Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
   return runSsh(ssh, [...words, '--', host, 'true']);

@@ -11,6 +11,7 @@ import { isFailure } from '../../failure.ts';
 import { checkCa } from '../../host/doctor/ca-checks.ts';
 import { type Finding, ok } from '../../host/doctor/finding.ts';
 import { type Authority, fingerprintsOf, readAuthority } from '../../state/authority.ts';
+import { controlSocketOf, isLive } from '../socket-path.ts';
 import { findElsewhere, lookAtAgent } from './agent-facts.ts';
 import { type SshProgram, printSettings, tryLogin } from './ask-ssh.ts';
 import { explainAgent, explainLogin } from './explain-login.ts';
@@ -36,7 +37,7 @@ export interface ExplainedLogin {
 /** @throws DoctorError, StateError */
 export async function examineLogin(question: LoginQuestion): Promise<ExplainedLogin> {
   const { facts, findings } = await gather(question);
-  const run = await tryLogin(question.ssh, question.host);
+  const run = await tryLogin(question.ssh, question.host, !(await wouldAskForSignIn(facts)));
   const connected = run.exitCode === 0;
   const explained = explainLogin({ ...facts, trace: parseSshTrace(run.stderr), connected });
   return { connected, findings: [...findings, ...explained] };
@@ -63,6 +64,12 @@ async function gather({ host, ssh, stateDirectory }: LoginQuestion) {
   const trace = parseSshTrace('');
   const facts: LoginFacts = { host, settings, agent, elsewhere, ca, now, isRevoked, trace, connected: true };
   return { facts, findings };
+}
+
+/** Our agent without a certificate has ssh wait while it asks the person to sign in: not for somebody who asks why. */
+async function wouldAskForSignIn({ agent }: LoginFacts): Promise<boolean> {
+  if (agent.kind !== 'there' || agent.certificates.length > 0) return false;
+  return isLive(controlSocketOf(agent.socket));
 }
 
 function casOf({ url, hostCaKeys, userCaKeys }: Authority): TrustedCa {
