@@ -18,14 +18,13 @@ import { describeSession } from './describe-session.ts';
 import type { Session, SessionPlace } from './session.ts';
 import { dueAt, failureOf, isValid, judgeFailure, plannedAt, renewalWays, signInNeed } from './session-plan.ts';
 import type { Renewing } from './session-renewal.ts';
+import { splitReplaced } from './session-restore.ts';
 import { MAX_SESSIONS, type SessionVault } from './session-vault.ts';
 import { startSchedule } from './renewal-schedule.ts';
 
 const PROVIDER_PATIENCE_MS = 20_000;
 /** When ssh asks, a renewal that failed is tried again sooner than its back-off says, but not at every login. */
 const RETRY_FOR_SSH_MS = 15_000;
-/** Between attempts to read a keychain that could not be read when the agent started. */
-const RESTORE_PAUSES_MS = [5000, 30_000, 120_000, 600_000] as const;
 
 export interface SessionParts {
   readonly store: IdentityStore;
@@ -116,14 +115,12 @@ export class SignInSessions implements AsyncDisposable {
     return this.#sessions.get(session.id) ?? session;
   }
 
-  /** Brings back what the keychain has; tries again when it cannot be read yet, as before the desktop has unlocked it. */
-  async restore(): Promise<void> {
-    for (const pause of [...RESTORE_PAUSES_MS, undefined]) {
-      const found = await this.#parts.vault.load();
-      for (const session of found ?? []) this.#bringBack(session);
-      if (found !== undefined || pause === undefined || this.#stop.signal.aborted || this.size > 0) return;
-      await new Alarm().wait(pause, this.#stop.signal);
-    }
+  /** Takes over what the keychain had. A sign-in that was made meanwhile counts more. */
+  bringBack(found: readonly Session[]): void {
+    const { current, replaced } = splitReplaced([...found, ...this.#all()]);
+    const known = new Set(this.#sessions.keys());
+    for (const session of [...current, ...replaced]) if (!known.has(session.id)) this.#bringBack(session);
+    for (const session of replaced) void this.#end(session).catch(this.#parts.report);
   }
 
   /** Renews now. @returns what became of each; empty when none fits */
@@ -164,7 +161,6 @@ export class SignInSessions implements AsyncDisposable {
   }
 
   #bringBack(session: Session): void {
-    if (this.#sessions.has(session.id)) return;
     this.#sessions.set(session.id, session);
     if (session.held !== undefined && isValid(session, Date.now()))
       this.#addIdentity(session, session.held.certificate);

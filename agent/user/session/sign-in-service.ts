@@ -57,10 +57,11 @@ export class SignInService implements IdentitySource, AsyncDisposable {
   /** Brings back the sessions that the keychain has. While it has none, only what reads it is loaded. */
   async restore(): Promise<void> {
     if (!this.#parts.usesKeychain) return;
-    const found = await (await this.#openVault()).load();
+    const { readSessions } = await import('./session-restore.ts');
+    const found = await readSessions(await this.#openVault(), () => this.#loaded === undefined, this.#stop.signal);
     this.#parts.changes.notify();
-    if (found?.length === 0 || this.#stop.signal.aborted) return;
-    await (await this.#load()).sessions.restore();
+    if (found === undefined || found.length === 0 || this.#stop.signal.aborted) return;
+    (await this.#load()).sessions.bringBack(found);
   }
 
   async start(request: ControlSignInRequest): Promise<ControlSignIn> {

@@ -4,9 +4,10 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { LoginError } from '#agent/user/login/login-error.ts';
 import { identityId } from '#agent/user/identity.ts';
 import { IdentityStore } from '#agent/user/identity-store.ts';
-import { type Keychain, type KeychainItem, KeychainError } from '#agent/user/keychain/keychain.ts';
+import type { Keychain, KeychainItem } from '#agent/user/keychain/keychain.ts';
 import type { Session } from '#agent/user/session/session.ts';
 import type { Renewing } from '#agent/user/session/session-renewal.ts';
+import { readSessions } from '#agent/user/session/session-restore.ts';
 import { SessionVault } from '#agent/user/session/session-vault.ts';
 import { type SessionParts, SignInSessions } from '#agent/user/session/sessions.ts';
 import { START, certificateFor, sampleProvisioner, sampleSession } from './session-sample.ts';
@@ -39,6 +40,7 @@ interface Setting {
   readonly store: IdentityStore;
   readonly renewals: number[];
   readonly items: Map<string, string>;
+  readonly keychain: Keychain;
   answer: (session: Session, renewing: Renewing) => Promise<void>;
   readonly ended: string[];
 }
@@ -72,6 +74,7 @@ function open(): Setting & AsyncDisposable {
     store,
     renewals: [],
     items,
+    keychain,
     answer: async () => undefined,
     ended: [],
     [Symbol.asyncDispose]: async () => setting.sessions[Symbol.asyncDispose](),
@@ -164,7 +167,7 @@ describe('a session', () => {
     await signIn(before);
     await using after = open();
     for (const [account, secret] of before.items) after.items.set(account, secret);
-    await after.sessions.restore();
+    after.sessions.bringBack((await new SessionVault(after.keychain, '/agent.sock').load()) ?? []);
     expect(after.sessions.hasValid()).toBe(true);
     expect(after.renewals).toEqual([]);
     await pass(7 * MINUTE);
@@ -212,33 +215,34 @@ describe('a session', () => {
   });
 });
 
-test('a keychain that is locked at the start is asked again', async () => {
-  await using before = open();
-  await signIn(before);
-  let isLocked = true;
-  const keychain: Keychain = {
-    list: async () => {
-      if (isLocked) throw new KeychainError('keychain-locked', 'locked');
-      return [...before.items].map(([account, secret]) => ({ account, secret }));
-    },
-    write: async () => undefined,
-    remove: async () => undefined,
-  };
-  const store = new IdentityStore();
-  await using sessions = new SignInSessions({
-    store,
-    clock: () => ({ monotonicMs: performance.now(), epochMs: Date.now() }),
-    vault: new SessionVault(keychain, '/agent.sock'),
-    notify: () => undefined,
-    report: (error) => expect.unreachable(String(error)),
-    renew: async () => expect.unreachable(),
-    endAtProvider: async () => 'no-token',
-  });
-  const restoring = sessions.restore();
-  await pass(1000);
-  expect(sessions.size).toBe(0);
-  isLocked = false;
-  await pass(5000);
-  await restoring;
-  expect([sessions.size, store.size]).toEqual([1, 1]);
+test('a keychain that is locked at the start is asked again, until there is an answer or another sign-in', async () => {
+  const answers = [undefined, undefined, [sampleSession()]];
+  const load = vi.fn<() => Promise<Session[] | undefined>>(async () => answers.shift());
+  const stop = new AbortController();
+  const reading = readSessions({ load }, () => true, stop.signal);
+  await pass(4000);
+  expect(load).toHaveBeenCalledTimes(1);
+  await pass(40_000);
+  expect(await reading).toMatchObject([{ id: 'session-of-alice' }]);
+  expect(await readSessions({ load: async () => undefined }, () => false, stop.signal)).toBeUndefined();
+  const stopped = readSessions({ load: async () => undefined }, () => true, stop.signal);
+  stop.abort();
+  expect(await stopped).toBeUndefined();
+});
+
+test('of several sign-ins with one provisioner the last is brought back, and the others end', async () => {
+  await using setting = open();
+  const [old, last] = [1, 2].map((count) =>
+    sampleSession({ id: `session-${count}`, signedInAt: START + count, refreshToken: `token-${count}` }),
+  );
+  const other = sampleSession({ id: 'session-3', provisionerName: 'other', refreshToken: 'token-3' });
+  setting.sessions.bringBack([last, old, other].flatMap((each) => each ?? []));
+  await settle();
+  expect(
+    setting.sessions
+      .describe(Date.now())
+      .sessions.map(({ id }) => id)
+      .toSorted(),
+  ).toEqual(['session-2', 'session-3']);
+  expect(setting.ended).toEqual(['token-1']);
 });
