@@ -35,7 +35,8 @@ export function parseLimit(text: string): number {
 /** The number of an object in a YubiHSM, decimal or hexadecimal. */
 export function parseObjectId(text: string): number {
   const number = /^(0x[0-9a-f]{1,4}|\d{1,5})$/i.test(text) ? Number(text) : 0;
-  if (number < 1 || number > 0xfffe) throw new InvalidArgumentError('Expected the number of an object, such as 0x0104.');
+  if (number < 1 || number > 0xfffe)
+    throw new InvalidArgumentError('Expected the number of an object, such as 0x0104.');
   return number;
 }
 
