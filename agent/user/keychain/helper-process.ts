@@ -17,24 +17,25 @@ export const HELPER_COMMAND = 'keychain-helper';
 /** The keychain of the system. Nothing is touched until the first operation. */
 export function systemKeychain(): Keychain {
   return {
-    list: async () => ask({ operation: 'list' }),
+    list: async (signal) => ask({ operation: 'list' }, signal),
     write: async ({ account, secret }) => void (await ask({ operation: 'write', account, secret })),
     remove: async (account) => void (await ask({ operation: 'remove', account })),
   };
 }
 
-async function ask(request: HelperRequest): Promise<readonly KeychainItem[]> {
-  const reply = parseReply(await run(JSON.stringify(request)));
+async function ask(request: HelperRequest, signal?: AbortSignal): Promise<readonly KeychainItem[]> {
+  const reply = parseReply(await run(JSON.stringify(request), signal));
   if ('items' in reply) return reply.items;
   throw new KeychainError(reply.code, reply.reason);
 }
 
-async function run(request: string): Promise<string> {
+async function run(request: string, signal: AbortSignal | undefined): Promise<string> {
   const [program, ...leading] = ownCommand();
   const child = spawn(program, [...leading, HELPER_COMMAND], {
     stdio: ['pipe', 'pipe', 'ignore'],
     env: { ...process.env, SECRET_BACKEND: 'service' },
     shell: false,
+    ...(signal === undefined ? {} : { signal, killSignal: 'SIGKILL' }),
   });
   const timer = setTimeout(() => child.kill('SIGKILL'), TIMEOUT_MS);
   child.stdin.on('error', () => undefined); // it ended: its reply, or its silence, says why

@@ -17,8 +17,8 @@ export interface KeychainItem {
 }
 
 export interface Keychain {
-  /** @throws KeychainError */
-  list(): Promise<readonly KeychainItem[]>;
+  /** @param signal ends the waiting @throws KeychainError */
+  list(signal?: AbortSignal): Promise<readonly KeychainItem[]>;
   /** Makes or replaces. @throws KeychainError */
   write(item: KeychainItem): Promise<void>;
   /** An item that is not there is gone. @throws KeychainError */

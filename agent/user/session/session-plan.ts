@@ -1,6 +1,7 @@
 /** What a session needs, and when: which way it can be renewed, at which moment, what a failure means, whether a person has to act. Pure. */
 import type { ControlSignInNeed } from '#protocol/control.ts';
 import { CaError } from '../../ca/ca-error.ts';
+import { printable } from '../../ca/foreign-text.ts';
 import type { Failure } from '../../failure.ts';
 import { backOffSeconds } from '../../schedule/back-off.ts';
 import { renewalDueAt } from '../../schedule/due.ts';
@@ -89,7 +90,7 @@ export function signInNeed(session: Session, now: number): ControlSignInNeed | u
     since: trouble?.at ?? (held === undefined ? session.signedInAt : valid ? dueAt(held) : endOf(held)),
     reason: valid ? 'ending' : 'ended',
     ca: session.caUrl,
-    provisioner: session.provisionerName,
+    provisioner: printable(session.provisionerName, 64),
     ...(trouble === undefined ? {} : { failure: failureOf(trouble) }),
   };
 }

@@ -13,12 +13,12 @@ export async function readSessions(
   signal: AbortSignal,
 ): Promise<readonly Session[] | undefined> {
   for (const pause of PAUSES) {
-    const found = await vault.load();
+    const found = await vault.load(signal);
     if (found !== undefined || !isStillWanted()) return found;
     await new Alarm().wait(pause, signal);
     if (signal.aborted) return undefined;
   }
-  return vault.load();
+  return vault.load(signal);
 }
 
 /** Of several sign-ins with one provisioner of one CA only the last counts: the rest was left by an agent that could not read the keychain. */

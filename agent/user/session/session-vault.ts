@@ -31,8 +31,8 @@ export class SessionVault {
   }
 
   /** @returns undefined when the keychain cannot be asked now */
-  async load(): Promise<readonly Session[] | undefined> {
-    const items = await this.#try((keychain) => keychain.list());
+  async load(signal?: AbortSignal): Promise<readonly Session[] | undefined> {
+    const items = await this.#try((keychain) => keychain.list(signal));
     return items
       ?.filter(({ account }) => account.startsWith(this.#prefix))
       .flatMap((item) => this.#sessionIn(item) ?? [])
