@@ -1,7 +1,8 @@
 /** `countersign login` into an ssh-agent that is not ours: the key and its certificate go there over the agent protocol, and nobody renews them. */
 import { printable } from '../ca/foreign-text.ts';
 import { openCaClient } from '../ca/ca-client.ts';
-import { type Authority, fingerprintsOf, requireAuthority } from '../state/authority.ts';
+import { currentAuthority } from '../ca/current-authority.ts';
+import { type Authority, fingerprintsOf } from '../state/authority.ts';
 import { stateDirectoryPath } from '../state/state-directory.ts';
 import { AgentKeys, type HeldCertificate } from '../user/login/agent-keys.ts';
 import { formatDevicePrompt } from '../user/login/device-prompt.ts';
@@ -16,7 +17,7 @@ import type { LoginOptions } from './login.ts';
 /** @throws CaError, LoginError, AgentFailure, StateError */
 export async function signInToForeignAgent(options: LoginOptions, socket: string): Promise<void> {
   const stateDirectory = stateDirectoryPath(options.stateDir);
-  const authority = await requireAuthority(stateDirectory);
+  const authority = await currentAuthority(stateDirectory);
   const named = options.providerCa === undefined ? {} : { providerCa: options.providerCa };
   const providerCa = await readProviderCa({ stateDirectory, ...named });
   using interrupts = catchInterrupts();

@@ -4,7 +4,8 @@ import { openCaClient, trusted } from '../ca/ca-client.ts';
 import { printable } from '../ca/foreign-text.ts';
 import { openClock } from '../clock/clock-record.ts';
 import { systemErrorReason } from '../failure.ts';
-import { fingerprintsOf, requireAuthority } from '../state/authority.ts';
+import { currentAuthority } from '../ca/current-authority.ts';
+import { fingerprintsOf } from '../state/authority.ts';
 import { stateDirectoryPath } from '../state/state-directory.ts';
 import { StateError } from '../state/state-error.ts';
 import { chooseAgent } from '../user/agent-choice.ts';
@@ -29,7 +30,7 @@ async function tokenSourceOf(options: LoginOptions): Promise<TokenSource> {
 export async function runWorkloadLogin(options: LoginOptions): Promise<void> {
   const source = await tokenSourceOf(options);
   const stateDirectory = stateDirectoryPath(options.stateDir);
-  const authority = await requireAuthority(stateDirectory);
+  const authority = await currentAuthority(stateDirectory);
   const { socket } = await chooseAgent(options.socket); // before a token is asked for in vain
   using interrupts = catchInterrupts();
   const deadline = AbortSignal.timeout(options.timeout * 1000);

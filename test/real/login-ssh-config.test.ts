@@ -3,10 +3,12 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { encodeBase64 } from '#openssh/base64.ts';
+import { parseCertificateLine } from '#agent/host/certificate-file.ts';
 import { matchPatternList } from '#openssh/host-pattern.ts';
 import { parseKnownHosts } from '#openssh/known-hosts.ts';
-import { formatPublicKeyLine } from '#openssh/public-key.ts';
-import { makeDirectory } from './agent-fixture.ts';
+import { encodePublicKey, formatPublicKeyLine } from '#openssh/public-key.ts';
+import { makeDirectory, startTestAgent } from './agent-fixture.ts';
 import { runAgent } from './host-agent-fixture.ts';
 import { type LoginStage, openLoginStage } from './login-fixture.ts';
 
@@ -69,6 +71,32 @@ it('print writes nothing', async () => {
   expect(status).toBe(0);
   expect(stdout).toContain('@cert-authority * ssh-');
   expect((await execa('ls', ['-A', directory.path])).stdout).toBe('');
+});
+
+it('a sign-in after the CA changed both its keys is taken: their list was signed by a key that was pinned', async () => {
+  const { ca } = stage.ca;
+  const pinned = (await ca.publicKeyLine('userCaPublicKey')).split(' ')[1] ?? '';
+  const passphrase = ['--passphrase-file', ca.passphraseFile];
+  for (const type of ['host', 'user']) {
+    await ca.run('rotate', 'start', '--type', type, ...passphrase);
+    await ca.run('rotate', 'switch', '--type', type, '--force');
+  }
+  await using agent = await startTestAgent();
+  const browser = await stage.browserOf('alice');
+  let signers: string[] = [];
+  // A server takes a step of a rotation within a second or so.
+  for (let attempt = 0; attempt < 30 && (signers.length === 0 || signers.includes(pinned)); attempt += 1) {
+    await using login = stage.startLogin(['--browser', browser], agent.env);
+    await login.ended; // one that asked before the step and got its certificate after it is refused
+    const { stdout } = await execa('ssh-add', ['-L'], { env: agent.env, reject: false });
+    const held = stdout.split('\n').filter((line) => line.includes('-cert-v01@openssh.com '));
+    signers = held.map((line) => {
+      const key = parseCertificateLine(line).signatureKey;
+      return encodeBase64(encodePublicKey(key));
+    });
+  }
+  expect(signers).toHaveLength(1);
+  expect(signers).not.toContain(pinned);
 });
 
 it('needs a CA that is trusted', async () => {
