@@ -54,9 +54,9 @@ function addInit(hsm: Command): void {
 }
 
 function addStatus(hsm: Command): void {
-  addPasswordOptions(command(hsm, 'status', 'show a device, what each key may do, and what is wrong with it')).action(
-    running(async () => (await import('./setup/hsm-status.ts')).status),
-  );
+  addPasswordOptions(command(hsm, 'status', 'show a device, what each key may do, and what is wrong with it'))
+    .option('--vendor-certificates <file>', "the vendor's root and intermediate, to which attestations must lead")
+    .action(running(async () => (await import('./setup/hsm-status.ts')).status));
 }
 
 function addBackup(hsm: Command): void {

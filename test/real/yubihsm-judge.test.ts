@@ -3,7 +3,7 @@
  * and a third program (openssl, ssh-keygen) checks each result. Where our client takes part, the vendor's client reads
  * what ours made, and the other way round.
  */
-import { constants, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+import { constants, generateKeyPairSync, randomBytes, sign, X509Certificate } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { copyFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -17,6 +17,7 @@ import {
 } from '#openssh/certificate.ts';
 import { decodeSignature } from '#openssh/signature.ts';
 import { encodeBase64 } from '#openssh/base64.ts';
+import { readAttestation, verifyAttestation } from '#ca-lite/yubihsm/attestation.ts';
 import { capabilityBits } from '#ca-lite/yubihsm/capabilities.ts';
 import { getPublicKey, signEddsa } from '#ca-lite/yubihsm/commands/asymmetric.ts';
 import { timestampMessage } from '#ca-lite/yubihsm/commands/ssh-certificate.ts';
@@ -352,6 +353,32 @@ describe('backup', () => {
     expect(await session.execute(signEddsa(6, new Uint8Array(10)))).toHaveLength(64);
   });
 });
+
+test.each(['rsa2048', 'ecp256', 'ecp384'] as const)(
+  "an attestation of %s that the vendor's client asks for is verified by openssl, and read by ours",
+  async (kind) => {
+    const court = await openCourt();
+    {
+      await using session = await court.bench.session();
+      await makeKey(session, 5, kind, 'sign-pkcs', 'sign-ecdsa');
+    }
+    await court.shell('get-opaque', '-i', '0', '--out', 'device.der', '--outformat', 'binary');
+    const words = ['-i', '5', '--attestation-id', '0', '--out', 'attestation.pem'];
+    await court.shell('sign-attestation-certificate', ...words);
+    const pem = (await court.read('attestation.pem')).toString();
+    const device = new X509Certificate(await court.read('device.der'));
+    await court.write('device.pem', device.toString());
+    const { stdout } = await execa('openssl', ['verify', '-CAfile', 'device.pem', 'attestation.pem'], {
+      cwd: court.directory,
+    });
+    expect(stdout).toBe('attestation.pem: OK');
+    const attestation = readAttestation(new X509Certificate(pem).raw);
+    expect(verifyAttestation(attestation, device)).toBeUndefined();
+    await using session = await court.bench.session();
+    expect(attestation.publicKey).toEqual(sshPublicKey(await session.execute(getPublicKey(5))));
+    expect(attestation).toMatchObject({ id: 5, label: 'key 5', origin: { generated: true } });
+  },
+);
 
 test('reads the log, sets its options and frees it', async () => {
   const court = await openCourt();

@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import { parse } from 'smol-toml';
 import { Value } from 'typebox/value';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { readAttestation } from '#ca-lite/yubihsm/attestation.ts';
 import { getObjectInfo, listObjects } from '#ca-lite/yubihsm/commands/objects.ts';
 import { keysFromPassword } from '#ca-lite/yubihsm/scp03.ts';
+import { parseCertificates } from '#ca-lite/yubihsm/setup/attest.ts';
 import { objectIds } from '#ca-lite/yubihsm/setup/plan.ts';
 import { YubiHsmSection, type YubiHsmSettings } from '#ca-lite/yubihsm/signer-section.ts';
 import { openYubiHsmSigners } from '#ca-lite/yubihsm/signer-settings.ts';
@@ -174,6 +176,56 @@ describe('after init', () => {
     await rm(fresh.path('secrets'), { recursive: true, force: true });
     const again = await hsm(...initWords(fresh, ...connector, '--reset'));
     expect(again).toMatchObject({ exitCode: 0, stderr: '' });
+  });
+});
+
+describe('attestations', () => {
+  test.each([
+    ['under a template', []],
+    ['of ECDSA keys', ['--way', 'plain', '--kind', 'ecp384']],
+  ])('%s are kept, and prove where the CA keys were made', async (_, words) => {
+    const site = await newSite();
+    await initialised(site, ...words);
+    const [user, host, device] = parseCertificates(await readFile(site.path('hsm-attestation.pem'), 'utf8'));
+    expect(user?.subject).toBe('CN=YubiHSM Attestation id:0x0101');
+    expect(readAttestation(host!.raw)).toMatchObject({
+      serial: 12_345_678,
+      firmware: [2, 4, 0],
+      origin: { generated: true, imported: false, importedUnderWrap: false },
+      domains: 2,
+      id: 0x0102,
+      label: 'countersign host CA',
+    });
+    const plain = await hsm('status', ...site.words, '--json');
+    expect(JSON.parse(plain.stdout)).toMatchObject({
+      attested: { verdict: 'made-in-device', serial: 12_345_678 },
+      findings: [],
+    });
+    await writeFile(site.path('vendor.pem'), String(device));
+    const vendor = await hsm('status', ...site.words, '--vendor-certificates', site.path('vendor.pem'));
+    expect(vendor).toMatchObject({ exitCode: 0 });
+    expect(vendor.stdout).toContain('the vendor vouches for the device');
+    await writeFile(site.path('vendor.pem'), String(user));
+    const other = await hsm('status', ...site.words, '--vendor-certificates', site.path('vendor.pem'), '--json');
+    expect(other).toMatchObject({ exitCode: 1 });
+    expect(JSON.parse(other.stdout)).toMatchObject({ findings: [{ code: 'attestation-not-of-vendor' }] });
+  });
+
+  test('of other keys than those in the device are found', async () => {
+    const site = await newSite();
+    await initialised(site, '--way', 'plain', '--kind', 'ecp256');
+    const [user, host, device] = parseCertificates(await readFile(site.path('hsm-attestation.pem'), 'utf8'));
+    await writeFile(site.path('hsm-attestation.pem'), [host, user, device].join(''));
+    const status = await hsm('status', ...site.words, '--json');
+    expect(status).toMatchObject({ exitCode: 1 });
+    expect(JSON.parse(status.stdout)).toMatchObject({ findings: [{ code: 'attestation-wrong' }] });
+  });
+
+  test('cannot be made of Ed25519 keys, and the set-up goes on', async () => {
+    const site = await newSite();
+    await initialised(site, '--way', 'plain');
+    await expect(stat(site.path('hsm-attestation.pem'))).rejects.toMatchObject({ code: 'ENOENT' });
+    expect((await hsm('status', ...site.words)).stdout).toContain('nothing is attested');
   });
 });
 

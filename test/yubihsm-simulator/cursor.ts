@@ -20,6 +20,12 @@ export class Cursor {
     return part;
   }
 
+  /** The next two bytes, which are read again. */
+  peekUint16(): number {
+    if (this.remaining < 2) throw new Refusal('wrongLength');
+    return this.#buffer.readUInt16BE(this.#at);
+  }
+
   uint8(): number {
     return this.take(1).readUInt8();
   }

@@ -16,6 +16,7 @@ const defaultLabel = 'DEFAULT AUTHKEY CHANGE THIS ASAP';
 interface SavedMemory {
   note: string;
   serial: number;
+  attestation?: { key: string; certificate: string } | undefined;
   objects: SavedObject[];
   sequences: [string, number][];
   log: {
@@ -49,6 +50,8 @@ export class DeviceMemory {
   serial: number;
   objects: StoredObject[] = [];
   log: AuditLog;
+  /** The key and certificate for attestations that a device comes with, in base64; made when first used. */
+  attestation: { key: string; certificate: string } | undefined;
   #sequences = new Map<string, number>();
 
   constructor(options: { file?: string | undefined; serial: number; logsByDefault: boolean }) {
@@ -111,6 +114,7 @@ export class DeviceMemory {
     return {
       note: 'State of the YubiHSM simulator. It holds private keys in the clear: for development and tests only.',
       serial: this.serial,
+      attestation: this.attestation,
       objects: this.objects.map((object) => ({
         ...object,
         label: object.label.toString('base64'),
@@ -134,6 +138,7 @@ export class DeviceMemory {
   #load(text: string): void {
     const saved = JSON.parse(text) as SavedMemory;
     this.serial = saved.serial;
+    this.attestation = saved.attestation;
     this.#sequences = new Map(saved.sequences);
     this.objects = saved.objects.map((object) => ({
       ...object,

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { DeviceChannel } from './channel.ts';
 import type { Handler } from './commands/handler.ts';
+import { attestationCommands } from './commands/attestation-command.ts';
 import { hmacCommands } from './commands/hmac-commands.ts';
 import { keyCommands } from './commands/key-commands.ts';
 import { objectCommands } from './commands/object-commands.ts';
@@ -69,6 +70,7 @@ export class Device {
     this.#handlers = new Map([
       ...objectCommands,
       ...keyCommands,
+      ...attestationCommands,
       ...hmacCommands,
       ...wrapCommands,
       ...optionCommands,

@@ -169,6 +169,29 @@ export function rsaKey(number: number, value: Buffer): KeyObject {
   });
 }
 
+/** The private key for node:crypto; RSA and EC. */
+export function privateKeyOf(number: number, value: Buffer): KeyObject {
+  return isRsa(number) ? rsaKey(number, value) : createPrivateKey({ format: 'jwk', key: ecJwk(number, value) });
+}
+
+/** The public key for node:crypto; RSA and EC. */
+export function publicKeyOf(number: number, value: Buffer): KeyObject {
+  return createPublicKey(privateKeyOf(number, value));
+}
+
+function ecJwk(number: number, value: Buffer): { kty: 'EC'; crv: string; d: string; x: string; y: string } {
+  const { length } = curves.get(number)!;
+  const [d, x, y] = [0, 1, 2].map((index) =>
+    value.subarray(index * length, (index + 1) * length).toString('base64url'),
+  );
+  const names = new Map([
+    [32, 'P-256'],
+    [48, 'P-384'],
+    [66, 'P-521'],
+  ]);
+  return { kty: 'EC', crv: names.get(length)!, d: d!, x: x!, y: y! };
+}
+
 const digestInfo: Record<number, string> = {
   20: '3021300906052b0e03021a05000414',
   32: '3031300d060960864801650304020105000420',

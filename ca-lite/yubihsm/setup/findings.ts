@@ -9,6 +9,7 @@ import { compareFirmware } from '../commands/device.ts';
 import type { ObjectInfo } from '../commands/objects.ts';
 import { firmwareWarning } from '../firmware-warning.ts';
 import { unlimitedOffset } from '../ssh-template.ts';
+import type { AttestedState } from './attest.ts';
 import type { Inspection } from './inspect.ts';
 import { objectIds } from './plan.ts';
 
@@ -35,7 +36,9 @@ export type FindingCode =
   | 'signatures-not-audited'
   | 'log-nearly-full'
   | 'unlogged-events'
-  | 'storage-nearly-full';
+  | 'storage-nearly-full'
+  | 'attestation-wrong'
+  | 'attestation-not-of-vendor';
 
 const signing: readonly Capability[] = ['sign-pkcs', 'sign-pss', 'sign-ecdsa', 'sign-eddsa', 'sign-ssh-certificate'];
 const withSigning: readonly Capability[] = [...signing, 'get-template', 'get-log-entries', 'get-option'];
@@ -167,4 +170,17 @@ function auditFindings({ forceAudit, commandAudit, log, info }: Inspection): Fin
 
 function nameOf({ type, id, label }: ObjectInfo): string {
   return `${type} 0x${id.toString(16).padStart(4, '0')} ("${label}")`;
+}
+
+/** What attestations say against a device. */
+export function attestationFindings(state: AttestedState | undefined): Finding[] {
+  if (state?.verdict === 'wrong') {
+    const text =
+      'the CA keys in this device are not those that were attested when it was set up: somebody put others in their place, or changed the file';
+    return [{ severity: 'danger', code: 'attestation-wrong', text }];
+  }
+  if (state?.vendor !== false) return [];
+  const text =
+    'what attests the CA keys does not lead to the certificates of the vendor that you gave: it may be no YubiHSM that holds them';
+  return [{ severity: 'danger', code: 'attestation-not-of-vendor', text }];
 }

@@ -21,7 +21,7 @@ import { initialiseHsm, type InitialisedHsm, type Keeper, type RolePasswords } f
 import { fileCustodians, readPassword, readShares, terminalCustodians, terminalPerson } from './person.ts';
 import type { HsmPlan, RsaKind } from './plan.ts';
 import { restoreHsm } from './restore.ts';
-import { demandNoneOf, readText, secretFile, secretFilesOf } from './secret-files.ts';
+import { attestationFile, demandNoneOf, readText, secretFile, secretFilesOf } from './secret-files.ts';
 import { thresholdOf } from './wrap-key-shares.ts';
 
 /** Options of the commands that set a device up. */
@@ -197,6 +197,7 @@ async function keeperOf({ dir, backup: backupFile }: InitOptions): Promise<Keepe
       const pem = key.export({ type: 'pkcs8', format: 'pem' });
       return writeNewFile(secretFile(dir, 'timestampKey'), pem, 0o600);
     },
+    attestations: (text) => writeNewFile(attestationFile(dir), text, 0o644),
     backup: async (text) => {
       await writeNewFile(backupFile, text, 0o600);
       return readText(backupFile);

@@ -19,6 +19,7 @@ import { isHsmError } from '../errors.ts';
 import { keysFromPassword } from '../scp03.ts';
 import { openSession, type Session } from '../session.ts';
 import { fileTimestampKey } from '../timestamp-key.ts';
+import { attestKeys, formatAttestations } from './attest.ts';
 import {
   demandRoom,
   exportKeys,
@@ -50,6 +51,8 @@ export interface Keeper {
   password(role: 'signer' | 'auditor' | 'timekeeper', password: string): Promise<void>;
   /** Keeps the timestamp key that lives in a file. */
   timestampKey(key: KeyObject): Promise<void>;
+  /** Keeps what the device attests of the CA keys. */
+  attestations(text: string): Promise<void>;
   /** Keeps the backup, and returns it as it can be read from where it is. */
   backup(text: string): Promise<string>;
 }
@@ -97,6 +100,8 @@ export async function initialiseHsm(options: InitialiseOptions): Promise<Initial
   const passwords = makePasswords(options.random);
   const { timestampKey } = await asAdministrator(options, async (session) => {
     const made = await makeKeys(session, options);
+    const attested = await attestKeys(session, plan);
+    if (attested) await keeper.attestations(formatAttestations(attested));
     const backup = await backUp(session, options, serial, made.templates);
     await proveRestore(session, options, backup);
     progress('making the authentication keys of the CA');

@@ -1,4 +1,5 @@
 /** Reads everything that an authentication key can see of a device, for `findings.ts` and for people. */
+import type { PublicKey } from '#openssh/public-key.ts';
 import { getDeviceInfo, getStorageInfo, type DeviceInfo, type StorageInfo } from '../commands/device.ts';
 import { getLogEntries } from '../commands/log.ts';
 import { getObjectInfo, listObjects, type ObjectInfo } from '../commands/objects.ts';
@@ -10,7 +11,9 @@ import { isHsmError } from '../errors.ts';
 import { type AuthenticationKeys, keysFromPassword } from '../scp03.ts';
 import { openSession, type Session } from '../session.ts';
 import { decodeSshTemplate, type SshTemplate } from '../ssh-template.ts';
+import { publicKeyOf } from './device-steps.ts';
 import { factory } from './erase-device.ts';
+import { objectIds } from './plan.ts';
 
 /** What was seen. What the authentication key may not read is undefined. */
 export interface Inspection {
@@ -23,6 +26,8 @@ export interface Inspection {
   forceAudit: Setting | undefined;
   commandAudit: Map<number, Setting> | undefined;
   log: { entries: number; unloggedBoots: number; unloggedAuthentications: number } | undefined;
+  /** The CA keys, when they are where a set-up puts them. */
+  caKeys?: { userCa: PublicKey; hostCa: PublicKey } | undefined;
 }
 
 /** Looks at a device. Throws HsmError when it cannot be reached or the password is wrong. */
@@ -46,6 +51,7 @@ export async function inspectHsm(options: {
     factoryPasswordWorks,
     forceAudit: await allowed(session, getForceAudit()),
     commandAudit: await allowed(session, getCommandAudit()),
+    caKeys: await readCaKeys(session, objects),
     log: page && {
       entries: page.entries.length,
       unloggedBoots: page.unloggedBoots,
@@ -63,6 +69,13 @@ async function triesFactoryPassword(connector: Connector): Promise<boolean> {
     if (isHsmError(error, 'device-authentication-failed', 'device-object-not-found')) return false;
     throw error;
   }
+}
+
+async function readCaKeys(session: Session, objects: readonly ObjectInfo[]): Promise<Inspection['caKeys']> {
+  const ids = [objectIds.userCa, objectIds.hostCa];
+  const there = ids.every((id) => objects.some((object) => object.id === id && object.type === 'asymmetric-key'));
+  if (!there) return undefined;
+  return { userCa: await publicKeyOf(session, 'userCa'), hostCa: await publicKeyOf(session, 'hostCa') };
 }
 
 async function readTemplates(

@@ -76,6 +76,7 @@ const administration: readonly Capability[] = [
   'get-log-entries',
   'get-pseudo-random',
   'sign-attestation-certificate',
+  'get-opaque',
   'reset-device',
 ];
 

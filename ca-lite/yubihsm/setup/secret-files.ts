@@ -15,6 +15,11 @@ export function secretFile(directory: string, name: keyof typeof names): string 
   return join(directory, 'secrets', names[name]);
 }
 
+/** Where the attestations of the CA keys lie; they are no secret. */
+export function attestationFile(directory: string): string {
+  return join(directory, 'hsm-attestation.pem');
+}
+
 /** Refuses when a file is there already: nothing is ever overwritten. Throws {@link CommandError}. */
 export function demandNoneOf(files: readonly string[]): void {
   const there = files.find((file) => existsSync(file));
@@ -25,7 +30,8 @@ export function demandNoneOf(files: readonly string[]): void {
 
 /** Every file that a set-up makes in the CA directory. */
 export function secretFilesOf(directory: string): string[] {
-  return (Object.keys(names) as (keyof typeof names)[]).map((name) => secretFile(directory, name));
+  const secrets = (Object.keys(names) as (keyof typeof names)[]).map((name) => secretFile(directory, name));
+  return [...secrets, attestationFile(directory)];
 }
 
 /** Reads a small text file. Throws {@link CommandError}. */

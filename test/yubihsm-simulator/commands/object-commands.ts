@@ -5,6 +5,7 @@ import { short } from '../cursor.ts';
 import { commandNumber, Refusal, types } from '../numbers.ts';
 import { create, deleteCapability, demand, lookUp, storage } from '../rules.ts';
 import { describe, readHeader, type StoredObject } from '../stored-object.ts';
+import { withBuiltInCertificate } from './attestation-command.ts';
 import { type Handler, nothing } from './handler.ts';
 
 type Filter = (object: StoredObject) => boolean;
@@ -116,7 +117,7 @@ export const objectCommands: readonly (readonly [number, Handler])[] = [
   [commandNumber.getObjectInfo, getObjectInfo],
   [commandNumber.deleteObject, deleteObject],
   [commandNumber.putOpaque, putOpaque],
-  [commandNumber.getOpaque, getOpaque],
+  [commandNumber.getOpaque, withBuiltInCertificate(getOpaque)],
   [commandNumber.storageInfo, storageInfo],
   [commandNumber.getPseudoRandom, getPseudoRandom],
   [commandNumber.getTemplate, getTemplate],
