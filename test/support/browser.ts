@@ -8,6 +8,8 @@ import { connect } from 'node:tls';
 import { type Browser, chromium } from 'playwright-core';
 
 const program = '/usr/bin/chromium';
+/** Its first start on a busy machine reads a lot from the disk. */
+const START_TIMEOUT_MS = 90_000;
 
 export async function startBrowser(providers: readonly { readonly issuer: string; readonly root: string }[]) {
   const keys = await Promise.all(providers.map(async ({ issuer, root }) => keyHashAt(new URL(issuer), root)));
@@ -16,7 +18,7 @@ export async function startBrowser(providers: readonly { readonly issuer: string
     '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1, EXCLUDE ::1, EXCLUDE [::1]',
     '--disable-dev-shm-usage',
   ];
-  const browser = await chromium.launch({ executablePath: program, headless: true, args });
+  const browser = await chromium.launch({ executablePath: program, headless: true, args, timeout: START_TIMEOUT_MS });
   return {
     /** One person's: with cookies of its own. */
     newVisitor: async () => newVisitor(browser),
