@@ -61,7 +61,7 @@ test(
     expect(renewals).toBeGreaterThan(options.devices * options.lifetimes);
     await judgeSample(fleet.devices.filter(({ copied }) => !copied).slice(-5), first.signatureKey);
   },
-  options.devices > 200 ? 3_600_000 : 600_000,
+  options.devices > 200 ? 3_600_000 : 1_200_000,
 );
 
 const lineageOf = async (certificate: Uint8Array, store: StoreReader) => {

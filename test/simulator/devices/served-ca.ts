@@ -16,6 +16,8 @@ const root = join(import.meta.dirname, '../../..');
 /** The CA limits what one address may do at once: requests come from so many. */
 const ADDRESSES = 32;
 const CONNECTIONS = 4;
+/** On a machine that has much else to do. */
+const START_SECONDS = 300;
 
 export const lostConnection: Answer = { status: 0, code: 'unreachable', body: {}, headers: {}, raw: Buffer.alloc(0) };
 
@@ -68,7 +70,7 @@ export class ServedCa implements AsyncDisposable {
     const args = ['serve', '--dir', this.#directory, '--passphrase-file', this.#passphraseFile, '--json'];
     const env = { COUNTERSIGN_CLOCK_FILE: this.#clockFile };
     this.#process = startProcess([...program, ...args], { env });
-    await this.#process.until((one) => /^\}/m.test(one.stdout()));
+    await this.#process.until((one) => /^\}/m.test(one.stdout()), START_SECONDS);
     this.#port = (JSON.parse(this.#process.stdout()) as { port: number }).port;
   }
 
