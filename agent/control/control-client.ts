@@ -20,7 +20,8 @@ import { AgentFailure } from '../user/agent-failure.ts';
 import { readableBytes } from '../user/readable-bytes.ts';
 
 const MAX_REPLY_LENGTH = 4 * 1024 * 1024;
-const REQUEST_TIMEOUT_MS = 10_000;
+/** The agent loads its part of the control API at the first request; a machine may have much else to do. */
+const REQUEST_TIMEOUT_MS = 60_000;
 /** For what asks the identity provider and the CA, and waits for both. */
 const PROVIDER_TIMEOUT_MS = 180_000;
 

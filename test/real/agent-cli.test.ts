@@ -162,7 +162,8 @@ describe('what others get', () => {
         reject: false,
       });
     const listed = await asNobody(['ssh-add', '-l']);
-    expect([listed.stdout, listed.stderr]).toEqual(['', expect.stringContaining('communication with agent failed')]);
+    // turned away before or after it asked: ssh-add says so, or dies of writing to a closed connection
+    expect([listed.stdout, listed.failed]).toEqual(['', true]);
     expect(
       (await asNobody(['curl', '-s', '--unix-socket', `${agent.socket}.control`, 'http://agent/v1/state'])).exitCode,
     ).not.toBe(0);

@@ -77,44 +77,48 @@ async function kill(agent: LabProcess): Promise<void> {
   await agent.ended;
 }
 
-it('comes back after the agent was killed, without a question, and is gone for good after logout', async () => {
-  using home = makeDirectory();
-  await using desktop = await openDesktop(home.path);
-  const socket = join(home.path, 'agent.sock');
-  const config = await writeConfig(stage, ['keychain = "on"']);
-  {
-    await using agent = await startAgent(socket, config, desktop.env);
-    await signInAs(stage, 'alice', socket);
-    const { sessions, keychain } = (await stateOf(socket)).signIn;
-    expect([sessions[0]?.refreshToken, keychain]).toEqual(['keychain', { kind: 'system' }]);
-    // the token that came with the sign-in is worth nothing after this: the next one must be in the keychain
-    expect((await renewSessions(controlSocketOf(socket), {})).sessions).toMatchObject([{ renewed: true }]);
-    await kill(agent);
-  }
-  const visits = stage.visits();
-  {
-    await using agent = await startAgent(socket, config, desktop.env);
-    await expect
-      .poll(async () => (await stateOf(socket)).signIn.sessions, patience)
-      .toMatchObject([
-        { provisioner: 'corp', refreshToken: 'keychain', certificate: { principals: ['alice', 'root'] } },
-      ]);
-    expect((await door.ssh(socket)).stdout).toBe('inside');
-    expect((await renewSessions(controlSocketOf(socket), {})).sessions).toMatchObject([{ renewed: true }]);
-    expect((await door.ssh(socket)).stdout).toBe('inside');
-    expect((await stateOf(socket)).signIn.needed).toEqual([]);
-    expect(stage.visits()).toBe(visits);
+it(
+  'comes back after the agent was killed, without a question, and is gone for good after logout',
+  { timeout: 300_000 },
+  async () => {
+    using home = makeDirectory();
+    await using desktop = await openDesktop(home.path);
+    const socket = join(home.path, 'agent.sock');
+    const config = await writeConfig(stage, ['keychain = "on"']);
+    {
+      await using agent = await startAgent(socket, config, desktop.env);
+      await signInAs(stage, 'alice', socket);
+      const { sessions, keychain } = (await stateOf(socket)).signIn;
+      expect([sessions[0]?.refreshToken, keychain]).toEqual(['keychain', { kind: 'system' }]);
+      // the token that came with the sign-in is worth nothing after this: the next one must be in the keychain
+      expect((await renewSessions(controlSocketOf(socket), {})).sessions).toMatchObject([{ renewed: true }]);
+      await kill(agent);
+    }
+    const visits = stage.visits();
+    {
+      await using agent = await startAgent(socket, config, desktop.env);
+      await expect
+        .poll(async () => (await stateOf(socket)).signIn.sessions, patience)
+        .toMatchObject([
+          { provisioner: 'corp', refreshToken: 'keychain', certificate: { principals: ['alice', 'root'] } },
+        ]);
+      expect((await door.ssh(socket)).stdout).toBe('inside');
+      expect((await renewSessions(controlSocketOf(socket), {})).sessions).toMatchObject([{ renewed: true }]);
+      expect((await door.ssh(socket)).stdout).toBe('inside');
+      expect((await stateOf(socket)).signIn.needed).toEqual([]);
+      expect(stage.visits()).toBe(visits);
 
-    const token = stage.given.at(-1) ?? '';
-    expect(await stage.isActive(token)).toBe(true);
-    expect((await runAgent(['logout', '--socket', socket, ...stage.stateDirectory])).status).toBe(0);
-    expect(await stage.isActive(token)).toBe(false);
-    await kill(agent);
-  }
-  await using _agent = await startAgent(socket, config, desktop.env);
-  await expect.poll(async () => (await stateOf(socket)).signIn.keychain, patience).toEqual({ kind: 'system' });
-  expect((await stateOf(socket)).signIn.sessions).toEqual([]);
-});
+      const token = stage.given.at(-1) ?? '';
+      expect(await stage.isActive(token)).toBe(true);
+      expect((await runAgent(['logout', '--socket', socket, ...stage.stateDirectory])).status).toBe(0);
+      expect(await stage.isActive(token)).toBe(false);
+      await kill(agent);
+    }
+    await using _agent = await startAgent(socket, config, desktop.env);
+    await expect.poll(async () => (await stateOf(socket)).signIn.keychain, patience).toEqual({ kind: 'system' });
+    expect((await stateOf(socket)).signIn.sessions).toEqual([]);
+  },
+);
 
 it('stays in memory, and says so, where there is no keychain', async () => {
   using home = makeDirectory();

@@ -37,7 +37,7 @@ async function waitForSuccessor(socket: string, first: string): Promise<void> {
   await expect.poll(async () => (await door.ssh(socket)).stdout, patience).toBe('inside');
 }
 
-it('renews in time, and after a sleep that was longer than the certificate', async () => {
+it('renews in time, and after a sleep that was longer than the certificate', { timeout: 300_000 }, async () => {
   await using agent = await startTestAgent();
   await signInAs(stage, 'alice', agent.socket);
   await waitForSuccessor(agent.socket, (await serialOf(agent.socket)) ?? '');
