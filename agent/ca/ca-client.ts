@@ -112,13 +112,16 @@ class HttpsCaClient implements CaClient {
     const judgeTime = (validity: Validity) => seen.push(validity) > 0; // as soon as the time is known
     await using stack = new AsyncDisposableStack();
     const agent = stack.adopt(this.#openAgent({ mode: 'own', root, judgeTime }), async (one) => one.destroy());
-    const nonce = encodeBase64Url(randomBytes(32));
-    const begunMs = this.clock.bootMs();
-    const answer = await this.#send({ method: 'GET', path: `/time?nonce=${nonce}` }, agent);
-    const verdict = judgeSignedTime(this.#read(answer, TimeReply), nonce, statementCas);
+    let asked = { nonce: '', atMs: 0 };
+    const question = (): Request => {
+      asked = { nonce: encodeBase64Url(randomBytes(32)), atMs: this.clock.bootMs() };
+      return { method: 'GET', path: `/time?nonce=${asked.nonce}` };
+    };
+    const answer = await this.#send(question, agent);
+    const verdict = judgeSignedTime(this.#read(answer, TimeReply), asked.nonce, statementCas);
     if (verdict.fault !== undefined)
       throw timeError(`${this.#options.url} told a time that is not its own: ${verdict.fault}`);
-    if (this.clock.bootMs() - begunMs > MAX_TIME_ANSWER_MS)
+    if (this.clock.bootMs() - asked.atMs > MAX_TIME_ANSWER_MS)
       throw timeError('the signed time came too late to be of use');
     const timeMs = verdict.timeSeconds * 1000;
     if (!seen.every((validity) => includes(validity, timeMs))) {
@@ -182,10 +185,11 @@ class HttpsCaClient implements CaClient {
     });
   }
 
-  async #send(request: Request, agent = this.#agent()): Promise<Answer> {
+  /** @param request one for all attempts, or what makes one for each */
+  async #send(request: Request | (() => Request), agent = this.#agent()): Promise<Answer> {
     let waitedSeconds = 0;
     for (let attempt = 1; ; attempt++) {
-      const answer = await this.#sendOnce(request, agent);
+      const answer = await this.#sendOnce(typeof request === 'function' ? request() : request, agent);
       const { status, retryAfter } = answer;
       const delay = retryDelaySeconds({ status, retryAfter, attempt, waitedSeconds, nowMs: this.clock.nowMs() });
       if (delay === undefined) return answer;

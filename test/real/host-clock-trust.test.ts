@@ -98,6 +98,16 @@ test('an older answer is not believed', async () => {
   await expectRefused(ca, 'time-untrusted');
 });
 
+test('a busy CA is asked again, with another random number', async () => {
+  await using ca = await startCa();
+  ca.behaviour.busy = { times: 1, status: 429, retryAfter: '0' };
+  const clock = clockAt(0);
+  await using client = clientOf(ca, clock);
+  await client.askTime();
+  expect(clock.nowMs()).toBe(TRUE_MS);
+  expect(ca.requests).toEqual(['GET /time', 'GET /time']);
+});
+
 test('nobody is believed whom the trusted host CA does not vouch for', async () => {
   await using ca = await startCa();
   await expectRefused(ca, 'time-untrusted', { statementCas: new Set([keyFingerprint(newCaKey())]) });
