@@ -44,7 +44,8 @@ export const neededPrograms: readonly NeededProgram[] = [
   { program: 'go', debianPackage: 'golang-go', neededFor: ['test'] },
   // the keychain of a desktop, and what its add-on is compiled with
   { program: 'gnome-keyring-daemon', debianPackage: 'gnome-keyring', neededFor: ['test'] },
-  { program: 'dbus-run-session', debianPackage: 'dbus', neededFor: ['test'] },
+  { program: 'dbus-daemon', debianPackage: 'dbus', neededFor: ['test'] },
+  { program: 'dbus-send', debianPackage: 'dbus', neededFor: ['test'] },
   { program: 'pkg-config', debianPackage: 'pkg-config', neededFor: ['test'] },
   { program: '../include/libsecret-1/libsecret/secret.h', debianPackage: 'libsecret-1-dev', neededFor: ['test'] },
   // OpenSSH's own regression tests, which are in no directory of the PATH
