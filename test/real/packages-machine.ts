@@ -3,6 +3,7 @@ import { readFile, readdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
+import { isAlive } from '#test/support/lab-directory.ts';
 import { type LabProcess, startProcess } from '#test/support/lab-process.ts';
 
 export interface MachineResult {
@@ -24,6 +25,7 @@ export class PackagesMachine implements AsyncDisposable {
 
   /** @param layers an empty directory; @param packages what the machine sees as /packages/first and /packages/next. Resolves when systemd has started everything. */
   static async boot(layers: string, packages: readonly [string, string]): Promise<PackagesMachine> {
+    await sweep();
     const script = join(import.meta.dirname, 'packages-machine.sh');
     const nspawn = startProcess(['unshare', '--mount', '--propagation=private', 'sh', script, layers, ...packages]);
     const machine = new PackagesMachine(nspawn);
@@ -87,10 +89,7 @@ export class PackagesMachine implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#nspawn[Symbol.asyncDispose]();
-    const hierarchies = ['systemd', 'unified', ''].map((name) =>
-      join('/sys/fs/cgroup', name, `countersign-${this.#nspawn.pid}`),
-    );
-    for (const hierarchy of hierarchies) await removeGroups(hierarchy);
+    await sweep();
   }
 }
 
@@ -102,6 +101,16 @@ async function childOf(pid: number): Promise<number> {
     if (/^NSpid:\s+\d+\s+1$/m.test(status) && /^Name:\s+systemd$/m.test(status)) return child;
   }
   return 0;
+}
+
+/** Takes away the control groups of machines that are no more, also of killed test runs. */
+async function sweep(): Promise<void> {
+  for (const hierarchy of ['systemd', 'unified', ''].map((name) => join('/sys/fs/cgroup', name))) {
+    for (const group of await readdir(hierarchy).catch(() => [])) {
+      const [, pid] = /^countersign-(\d+)$/.exec(group) ?? [];
+      if (pid !== undefined && !isAlive(Number(pid))) await removeGroups(join(hierarchy, group));
+    }
+  }
 }
 
 /** Control groups are removed from below; those that are gone, or still end, are left. */
