@@ -1,7 +1,7 @@
 /** The thread that makes the KRL: it reads the store by itself, and hands the bytes over without a copy. */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { StoreError, type StoreFault } from '../store/errors.ts';
-import { openSqliteReader } from '../store/sqlite-store.ts';
+import { SqliteReader } from '../store/sqlite-reader.ts';
 import { KrlBuilder, type PublishedKrl } from './krl-builder.ts';
 
 export interface KrlWorkerData {
@@ -11,9 +11,16 @@ export interface KrlWorkerData {
 export type FromKrlWorker = { readonly krl: PublishedKrl } | { readonly fault: StoreFault };
 
 function serveBuilds(port: MessagePort, { path }: KrlWorkerData): void {
-  const opened = openSqliteReader(path).then((store) => new KrlBuilder(store));
-  opened.catch(() => undefined); // it is told with the first build
-  port.on('message', () => void answer(port, async () => (await opened).build()));
+  let builder: KrlBuilder | undefined;
+  const build = async (): Promise<PublishedKrl> => {
+    builder ??= new KrlBuilder(new SqliteReader(path, noBackup));
+    return builder.build();
+  };
+  port.on('message', () => void answer(port, build));
+}
+
+async function noBackup(): Promise<never> {
+  throw new TypeError('this thread only reads');
 }
 
 async function answer(port: MessagePort, build: () => Promise<PublishedKrl>): Promise<void> {
