@@ -108,7 +108,7 @@ export class SignInSessions implements AsyncDisposable {
     };
     this.#sessions.set(session.id, session);
     this.#install(session.id, certificate);
-    for (const each of earlier) void this.#end(each).catch(this.#parts.report);
+    for (const each of earlier) void this.#end(each, 'replaced').catch(this.#parts.report);
     for (const each of this.#all().slice(0, -MAX_SESSIONS)) void this.#end(each).catch(this.#parts.report);
     await this.#save(session.id);
     this.#wake();
@@ -120,7 +120,7 @@ export class SignInSessions implements AsyncDisposable {
     const { current, replaced } = splitReplaced([...found, ...this.#all()]);
     const known = new Set(this.#sessions.keys());
     for (const session of [...current, ...replaced]) if (!known.has(session.id)) this.#bringBack(session);
-    for (const session of replaced) void this.#end(session).catch(this.#parts.report);
+    for (const session of replaced) void this.#end(session, 'replaced').catch(this.#parts.report);
   }
 
   /** Renews now. @returns what became of each; empty when none fits */
@@ -249,19 +249,23 @@ export class SignInSessions implements AsyncDisposable {
     return { id, renewed: false, failure: failureOf(trouble) };
   }
 
-  async #end(session: Session): Promise<Ended> {
+  /**
+   * `replaced`: by a sign-in of the same person at the same provider. Its refresh token is forgotten and not revoked: many providers take a
+   * revocation for the whole grant, which the new sign-in is part of.
+   */
+  async #end(session: Session, why: 'signed-out' | 'replaced' = 'signed-out'): Promise<Ended> {
     const { id } = session;
     const running = this.#ending.get(id);
     if (running !== undefined) return running;
     const { promise, resolve, reject } = Promise.withResolvers<Ended>();
     this.#ending.set(id, promise); // before anything is removed: what notices that finds it ending
-    this.#endNow(session)
+    this.#endNow(session, why)
       .finally(() => this.#ending.delete(id))
       .then(resolve, reject);
     return promise;
   }
 
-  async #endNow(session: Session): Promise<Ended> {
+  async #endNow(session: Session, why: 'signed-out' | 'replaced'): Promise<Ended> {
     const { id } = session;
     this.#removeIdentity(session);
     const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(PROVIDER_PATIENCE_MS)]);
@@ -272,7 +276,9 @@ export class SignInSessions implements AsyncDisposable {
     this.#removeIdentity(last);
     this.#parts.notify();
     await this.#parts.vault.remove(last);
-    return { id, provisioner: last.provisionerName, ...(await this.#goodbye(last, signal)) };
+    const { provisionerName: provisioner } = last;
+    if (why === 'replaced') return { id, provisioner, atProvider: 'no-token' };
+    return { id, provisioner, ...(await this.#goodbye(last, signal)) };
   }
 
   async #goodbye(session: Session, signal: AbortSignal): Promise<Pick<Ended, 'atProvider' | 'failure'>> {

@@ -210,7 +210,8 @@ describe('a session', () => {
     const second = await signIn(setting, 'other');
     await settle();
     expect(setting.sessions.describe(Date.now()).sessions.map(({ id }) => id)).toEqual([second.id]);
-    expect(setting.ended).toEqual(['first']);
+    expect(setting.items.size).toBe(1);
+    expect(setting.ended).toEqual([]); // a provider may take that for the end of the new one too
     expect(setting.store.find(identityId(first.held?.certificate.blob ?? new Uint8Array()))).toBeUndefined();
   });
 });
@@ -244,5 +245,5 @@ test('of several sign-ins with one provisioner the last is brought back, and the
       .sessions.map(({ id }) => id)
       .toSorted(),
   ).toEqual(['session-2', 'session-3']);
-  expect(setting.ended).toEqual(['token-1']);
+  expect(setting.ended).toEqual([]);
 });
