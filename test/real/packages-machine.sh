@@ -13,7 +13,7 @@ cd "$layers/root"
 
 # Nothing of what this machine has but Debian's own: no services but sshd, no keys, nothing of ours.
 rm -rf etc/systemd/system/*.wants etc/systemd/system/countersign* etc/default/countersign* etc/credstore.encrypted
-rm -rf var/lib/countersign* usr/local/bin/countersign* root/.ssh var/log/journal var/lib/systemd/credential.secret
+rm -rf var/lib/man-db/auto-update var/lib/countersign* usr/local/bin/countersign* root/.ssh var/log/journal var/lib/systemd/credential.secret
 rm -rf etc/ssh/ssh_host_* etc/ssh/sshd_config.d etc/ssh/countersign* etc/ssh/*-cert.pub
 rm -f etc/machine-id etc/hostname etc/hosts usr/sbin/policy-rc.d
 mkdir -p etc/ssh/sshd_config.d packages/first packages/next
@@ -27,6 +27,11 @@ cd /
 
 # So that two machines do not meet, nor their leftovers: /run of this one, and control groups.
 mount -t tmpfs -o mode=0755 tmpfs /run
+found=
+for hierarchy in /sys/fs/cgroup/systemd /sys/fs/cgroup/unified /sys/fs/cgroup; do
+  [ ! -e "$hierarchy/cgroup.procs" ] || found=yes
+done
+[ -n "$found" ] || mount -t cgroup2 cgroup2 /sys/fs/cgroup
 for hierarchy in /sys/fs/cgroup/systemd /sys/fs/cgroup/unified /sys/fs/cgroup; do
   if [ -e "$hierarchy/cgroup.procs" ]; then
     mkdir "$hierarchy/countersign-$$" && echo $$ >"$hierarchy/countersign-$$/cgroup.procs"
