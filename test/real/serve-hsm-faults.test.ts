@@ -70,7 +70,7 @@ async function expectIssuing(): Promise<void> {
 
 const openSessions = ({ simulator }: Bench): number => simulator.device.statistics.openSessions;
 
-describe('with two devices', () => {
+describe('with two devices', { timeout: 300_000 }, () => {
   it('a power cut in the middle of signatures costs nothing', async () => {
     first.simulator.faults.plan({ fault: { kind: 'power-cut', when: 'during' }, minBytes: 300, after: 3 });
     const answers = await askForMany(15);

@@ -41,7 +41,7 @@ async function signaturesOf({ made }: HsmSite, serial: bigint): Promise<DeviceSi
 
 const verify = async ({ made }: HsmSite) => made.attempt('audit', '--verify');
 
-describe("the device's log", () => {
+describe("the device's log", { timeout: 300_000 }, () => {
   it('says of each certificate which entry it is, under a template also of its timestamp', async () => {
     const hsm = await site({ words: ['--timestamp-key', 'device'] });
     const serials = await serving(hsm, async (requester) => [

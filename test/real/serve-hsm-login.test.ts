@@ -25,21 +25,25 @@ beforeAll(async () => {
 });
 afterAll(async () => scene?.[Symbol.asyncDispose]());
 
-describe.each(Object.entries(ways))('with keys in a YubiHSM, signing in the way %s', (_, words) => {
-  it('a host enrols, a person signs in, and ssh gets in with both certificates', async () => {
-    await using hsm = await openHsmSite({ words, made: await scene.makeCa() });
-    await using ca = await hsm.made.serve();
-    const { host, user, stdout } = await scene.logIn(ca);
-    expect(stdout).toBe('inside');
-    expect(user.principals).toEqual(['alice']);
-    for (const certificate of [host, user]) {
-      expect(verifyCertificateSignature(certificate)).toBe(true);
-      expect(fingerprintOf(encodePublicKey(certificate.signatureKey))).toBe(hsm.keys[certificate.type]);
-    }
-  });
-});
+describe.each(Object.entries(ways))(
+  'with keys in a YubiHSM, signing in the way %s',
+  { timeout: 300_000 },
+  (_, words) => {
+    it('a host enrols, a person signs in, and ssh gets in with both certificates', async () => {
+      await using hsm = await openHsmSite({ words, made: await scene.makeCa() });
+      await using ca = await hsm.made.serve();
+      const { host, user, stdout } = await scene.logIn(ca);
+      expect(stdout).toBe('inside');
+      expect(user.principals).toEqual(['alice']);
+      for (const certificate of [host, user]) {
+        expect(verifyCertificateSignature(certificate)).toBe(true);
+        expect(fingerprintOf(encodePublicKey(certificate.signatureKey))).toBe(hsm.keys[certificate.type]);
+      }
+    });
+  },
+);
 
-describe('under a template', () => {
+describe('under a template', { timeout: 300_000 }, () => {
   it("the device refuses what the CA's policy was switched off for, and what a taken-over CA would ask", async () => {
     const certificates = { user_lifetime: '1h', user_max_lifetime: '365d', user_principals: ['*', 'root'] };
     await using hsm = await openHsmSite({ settings: [{ certificates }] });

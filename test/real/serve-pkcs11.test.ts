@@ -47,7 +47,7 @@ async function useToken(made: TestCa, change: SignerChange): Promise<void> {
 
 const algorithms = { ed25519: 'ssh-ed25519', ecp256: 'ecdsa-sha2-nistp256', rsa2048: 'rsa-sha2-512' } as const;
 
-describe('with keys in a PKCS#11 token', () => {
+describe('with keys in a PKCS#11 token', { timeout: 300_000 }, () => {
   it.each([
     ['ed25519', 'rsa2048'],
     ['rsa2048', 'ecp256'],
