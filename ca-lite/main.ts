@@ -1,9 +1,11 @@
 /** The program `countersign-ca`. */
 import { CommanderError } from 'commander';
+import { tolerateClosedOutput } from './cli/closed-output.ts';
 import { createProgram } from './cli/program.ts';
 
 const WRONG_USAGE = 2;
 
+tolerateClosedOutput(process.stdout);
 const program = createProgram();
 for (const command of [program, ...program.commands, ...program.commands.flatMap((sub) => sub.commands)])
   command.exitOverride();

@@ -5,6 +5,7 @@
 import { Command, CommanderError } from 'commander';
 import { version } from '#protocol/version.ts';
 import { type Failure, isFailure } from '../failure.ts';
+import { tolerateClosedOutput } from './closed-output.ts';
 
 export const EXIT_DONE = 0;
 export const EXIT_FAILED = 1;
@@ -29,6 +30,7 @@ export function createProgram(): Command {
 
 /** Parses and runs. Resolves with the exit status; never rejects for an expected failure. */
 export async function runProgram(program: Command, argv: readonly string[]): Promise<number> {
+  tolerateClosedOutput(process.stdout);
   try {
     await program.parseAsync([...argv]);
     return Number(process.exitCode ?? EXIT_DONE);
