@@ -104,6 +104,7 @@ export const plans: Readonly<Record<string, PagePlan>> = {
         'install-on-a-host/1',
         'install-on-a-host/2',
         'install-on-a-host/3',
+        'for-a-user/1',
         'upgrade-a-package/1',
         'remove-and-purge/1',
         'remove-and-purge/2',
