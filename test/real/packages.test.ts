@@ -181,7 +181,7 @@ describe.each(isRoot ? ['a machine under systemd'] : [])('%s', () => {
       loginctl enable-linger alice`);
       const inSession = 'runuser -u alice -- env XDG_RUNTIME_DIR=/run/user/4711';
       await machine.until('the session', async () => exists('/run/user/4711/systemd/private'));
-      await machine.run(`${inSession} ${block('#for-a-user', 1)}`);
+      await machine.run(`${inSession} bash -e <<'END'\n${block('#for-a-user', 1)}\nEND`);
       await machine.until('the socket of the agent', async () => exists('/run/user/4711/countersign/agent.sock'));
       const list = await machine.attempt(
         `${inSession} env SSH_AUTH_SOCK=/run/user/4711/countersign/agent.sock ssh-add -l`,
