@@ -105,7 +105,8 @@ async function signOrAbandon(
     return certificate;
   } catch (error) {
     const audit = noteOf('certificate-abandon', plan, context);
-    await store.abandonIntent({ serial: plan.fields.serial, now: context.now, audit });
+    // The token was good, and nothing came of it: whoever is told to come back can come with the same one.
+    await store.abandonIntent({ serial: plan.fields.serial, now: context.now, token: context.token, audit });
     throw error;
   }
 }

@@ -142,6 +142,8 @@ export type ResultRefusal = 'intent-unknown' | 'intent-closed' | 'certificate-di
 export interface AbandonedIntent {
   readonly serial: bigint;
   readonly now: bigint;
+  /** Given back, when it is known that nothing signed left the CA: it may then be used again, for one certificate. Without it, it stays spent. */
+  readonly token?: TokenUse | null;
   readonly audit: AuditNote;
 }
 export type AbandonRefusal = 'intent-unknown' | 'intent-closed';

@@ -85,10 +85,11 @@ export function prepareResult({ serial, certificate, now, audit }: IssuanceResul
   return { serial, certificate: bytes, now, audit: prepareNote(audit) };
 }
 
-export function prepareAbandoned({ serial, now, audit }: AbandonedIntent): Prepared<AbandonedIntent> {
+export function prepareAbandoned({ serial, now, token = null, audit }: AbandonedIntent): Prepared<AbandonedIntent> {
   checkSerial(serial);
   checkTime(now);
-  return { serial, now, audit: prepareNote(audit) };
+  if (token !== null) checkUse(token);
+  return { serial, now, token, audit: prepareNote(audit) };
 }
 
 export function prepareClear({ name, now, audit }: ClearHostRequest): Prepared<ClearHostRequest> {

@@ -13,7 +13,7 @@ import { giveBackGrant } from './sqlite-grants.ts';
 import { type HostConflict, bindHost, checkBinding, enrolledHost, hostIssued, releasePending } from './sqlite-hosts.ts';
 import { type LineageRow, beginLineage, dropEmptyLineage, lineageToJoin } from './sqlite-lineages.ts';
 import { isKeyRevoked } from './sqlite-revocations.ts';
-import { checkToken, consume } from './sqlite-single-use.ts';
+import { checkToken, consume, giveBackToken } from './sqlite-single-use.ts';
 import type { Transaction } from './sqlite-transaction.ts';
 import { decodeSerial, encodeList, encodeSerial } from './sqlite-values.ts';
 
@@ -99,7 +99,7 @@ export function finish(
 }
 
 /** Null when the intent was closed. */
-export function abandon(transaction: Transaction, { serial, now }: AbandonFields): AbandonRefusal | null {
+export function abandon(transaction: Transaction, { serial, now, token }: AbandonFields): AbandonRefusal | null {
   const row = findIntent(transaction, serial);
   if (row === undefined) return 'intent-unknown';
   if (row.state !== 'intended') return 'intent-closed';
@@ -108,6 +108,7 @@ export function abandon(transaction: Transaction, { serial, now }: AbandonFields
     now,
     row.id,
   );
+  if (token !== undefined && token !== null) giveBackToken(transaction, token);
   if (row.host_id !== null) releasePending(transaction, row.host_id);
   if (row.grant_id !== null) giveBackGrant(transaction, row.grant_id);
   if (row.lineage !== null && row.predecessor === null) dropEmpty(transaction, row.lineage, row.type);

@@ -35,6 +35,15 @@ export function consume(transaction: Transaction, kind: Kind, use: SingleUse): v
   transaction.connection.run(sql, expiresAt, kind, id);
 }
 
+/** Undoes {@link consume}: a token of ours is outstanding again, another one is as if it had never come. */
+export function giveBackToken(transaction: Transaction, { id, recorded }: TokenUse): void {
+  const sql = recorded
+    ? `UPDATE single_use SET state = 'outstanding' WHERE kind = 'token' AND id = ? AND state = 'used'`
+    : `DELETE FROM single_use WHERE kind = 'token' AND id = ? AND state = 'used'`;
+  const rows = transaction.connection.run(sql, id);
+  if (!recorded) transaction.count(COUNTER, -rows);
+}
+
 export function recordOutstanding(transaction: Transaction, token: SingleUse): void {
   insert(transaction, 'token', token, 'outstanding');
 }

@@ -75,6 +75,26 @@ export function issuanceContract(makeHome: MakeHome): void {
       expect((await store.certificate(1n))?.certificate).toEqual(certificate(1n));
     });
 
+    test.each([true, false])(
+      'gives the token of an abandoned intent back, for one certificate (recorded: %s)',
+      async (recorded) => {
+        await using home = await makeHome();
+        await using store = await home.open();
+        const token = { id: 'given-back', expiresAt: now + 600n, recorded };
+        if (recorded) await store.recordToken({ token, audit: note('token-make') });
+        expect(await store.recordIntent(intent(1n, { token }))).toMatchObject({ accepted: true });
+        expect(await store.recordIntent(intent(2n, { token }))).toMatchObject({ refusal: 'token-used' });
+        const abandoned = { serial: 1n, now, token, audit: note('certificate-abandon') };
+        expect(await store.abandonIntent(abandoned)).toMatchObject({ accepted: true });
+        expect(await store.recordIntent(intent(3n, { token }))).toMatchObject({ accepted: true });
+        expect(await store.recordResult(result(3n))).toMatchObject({ accepted: true });
+        // Neither the closed intent nor the certificate gives it back once more.
+        for (const serial of [1n, 3n])
+          expect(await store.abandonIntent({ ...abandoned, serial })).toMatchObject({ refusal: 'intent-closed' });
+        expect(await store.recordIntent(intent(4n, { token }))).toMatchObject({ refusal: 'token-used' });
+      },
+    );
+
     test('closes an abandoned intent for good', async () => {
       await using home = await makeHome();
       await using store = await home.open();

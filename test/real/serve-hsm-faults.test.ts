@@ -145,7 +145,9 @@ describe('a device that is not set up to sign', () => {
     await using serving = await hsm.made.serve();
     await using asking = await Requester.open(serving);
     const [token = ''] = await makeTokens(hsm.made, 'user', ['alice']);
-    expect(await asking.ask(token)).toMatchObject({ status: 503, code: 'signer-unavailable', retryAfter: '30' });
+    const comeBack = { status: 503, code: 'signer-unavailable', retryAfter: '30' };
+    expect(await asking.ask(token)).toMatchObject(comeBack);
+    expect(await asking.ask(token), 'the token is good still').toMatchObject(comeBack);
     await serving.process.until((one) => one.stderr().includes('it needs sign-eddsa'));
   });
 
