@@ -1,6 +1,7 @@
 /** `countersign host …`: the options of its commands. */
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import type { HostConfig } from '../host/host-config.ts';
+import { parsePort } from './port-option.ts';
 import { collect } from './program.ts';
 
 /** Where things are, for machines that differ from the usual. */
@@ -185,10 +186,4 @@ export function withPlaces(command: Command): Command {
 export async function configuration({ config }: PlaceOptions): Promise<HostConfig> {
   const { readHostConfig } = await import('../host/host-config.ts');
   return readHostConfig(config);
-}
-
-function parsePort(text: string): number {
-  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
-  if (port < 1 || port > 65_535) throw new InvalidArgumentError('A port is a number from 1 to 65535.');
-  return port;
 }

@@ -1,5 +1,6 @@
 /** `countersign ssh-config`: its options. */
 import type { Command } from 'commander';
+import { parsePort } from './port-option.ts';
 import { collect } from './program.ts';
 
 export interface SshConfigOptions {
@@ -7,6 +8,13 @@ export interface SshConfigOptions {
   readonly hosts?: readonly string[];
   readonly socket?: string;
   readonly stateDir?: string;
+}
+
+export interface KnownHostsOptions {
+  readonly sshDir?: string;
+  readonly stateDir?: string;
+  readonly address?: string;
+  readonly port: number;
 }
 
 const actions = {
@@ -22,6 +30,10 @@ Writes config and known_hosts to countersign/ in the directory, and one Include 
 of \`countersign agent\`, an @cert-authority line for each host CA key (of now, next and old ones), and RevokedHostKeys with what the CA
 revoked, unless you have one. The CA is asked for both and has to sign them; one that is out of reach leaves what was there. Other lines
 stay as they are.`;
+
+const knownHostsDetails = `
+Connects to each host and has it prove its key and its certificate; nobody logs in. A host is listed when the certificate is one of the CA, for that
+name, valid and not revoked. The lines know of no expiry and no revocation: make them anew from time to time. Any other host: exit status 1.`;
 
 export function registerSshConfig(program: Command): void {
   const group = program.command('ssh-config').description('Tell ssh about the agent and about the CA of the hosts.');
@@ -42,4 +54,17 @@ export function registerSshConfig(program: Command): void {
       .option('--hosts <pattern>', 'hosts that the CA is trusted for; may be repeated (default: *)', collect)
       .option('--socket <path>', "the agent's socket (default: the one of `countersign agent`)");
   }
+  group
+    .command('known-hosts')
+    .description('print known_hosts lines with the plain keys of hosts, for clients that cannot use certificates')
+    .argument('<host...>', 'names that the hosts are certified for')
+    .option('--port <number>', 'where their sshd listens', parsePort, 22)
+    .option('--address <address>', 'connect there instead of where the name leads; with one host')
+    .option('--ssh-dir <dir>', 'the directory of ssh, with what the CA revoked (default: ~/.ssh)')
+    .option('--state-dir <dir>', 'where to keep what is known')
+    .addHelpText('after', knownHostsDetails)
+    .action(async (hosts: string[], options: KnownHostsOptions) => {
+      const { runKnownHosts } = await import('./known-hosts-run.ts');
+      await runKnownHosts(hosts, options);
+    });
 }

@@ -1,5 +1,5 @@
 /** `countersign ssh-config`, and a real ssh: which hosts it believes as the CA changes its mind, and its keys. */
-import { readFile, readdir } from 'node:fs/promises';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
@@ -65,4 +65,37 @@ test('ssh believes the host by its certificate, follows the CA keys, and stops w
   expect(await believes(host, config)).toContain('revoked');
   await run('remove', ...own);
   expect(await readdir(directory.path)).toEqual([]);
+});
+
+test('a client that cannot use certificates knows the keys of hosts that proved theirs, and of no others', async () => {
+  await using host = await startRenewalHost();
+  using directory = makeDirectory();
+  const { name, sshd } = host;
+  const places = ['--ssh-dir', directory.path, '--state-dir', host.stateDirectory];
+  const known = async (alias: string) =>
+    runAgent(['ssh-config', 'known-hosts', alias, '--address', sshd.address, '--port', String(sshd.port), ...places]);
+  const { status, stdout, stderr } = await known(name);
+  expect(status, stderr).toBe(0);
+  const lines = parseKnownHosts(Buffer.from(stdout));
+  expect(lines.map(({ entry }) => entry?.hosts)).toEqual(lines.map(() => `[${name}]:${sshd.port}`));
+  expect(lines.length).toBeGreaterThan(0);
+
+  // ssh without any CA believes the host by this line, and by nothing else.
+  const file = join(directory.path, 'plain');
+  await writeFile(file, stdout);
+  const plain = ['HostKeyAlgorithms=ssh-ed25519', `UserKnownHostsFile=${file}`, 'GlobalKnownHostsFile=/dev/null'];
+  const options = [
+    'BatchMode=yes',
+    'StrictHostKeyChecking=yes',
+    'IdentityAgent=none',
+    `HostKeyAlias=[${name}]:${sshd.port}`,
+  ];
+  const argv = [...plain, ...options].flatMap((option) => ['-o', option]);
+  const target = ['-i', host.identity, '-p', String(sshd.port), sshd.address, 'true'];
+  const run = await execa('ssh', ['-F', 'none', ...argv, ...target], { reject: false, stdin: 'ignore' });
+  expect(run.exitCode, run.stderr).toBe(0);
+
+  expect(await known('other.lab.example')).toMatchObject({ status: 1, code: 'host-unproven', stdout: '' });
+  await host.ca.ca.run('revoke', '--host', name);
+  expect(await known(name)).toMatchObject({ status: 1, code: 'host-unproven', stdout: '' });
 });

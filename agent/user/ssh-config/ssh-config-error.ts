@@ -3,6 +3,7 @@ import { Failure } from '../../failure.ts';
 
 export type SshConfigErrorCode =
   | 'block-damaged' // somebody edited our lines in the user's file
+  | 'host-unproven' // it shows no certificate that speaks for its name
   | 'hosts-invalid'
   | 'not-installed' // there is nothing to refresh
   | 'path-unusable'
