@@ -41,7 +41,7 @@ async function certify(ca: string, sshd: TestSshd): Promise<void> {
   const hostKey = sshd.hostKeys[0]?.path ?? '';
   await execa('ssh-keygen', ['-q', '-s', ca, '-h', '-I', 'inner', '-n', 'inner', '-V', '+1h', `${hostKey}.pub`]);
   await writeFile(join(sshd.dropInDirectory, 'cert.conf'), `HostCertificate ${hostKey}-cert.pub\n`);
-  process.kill(sshd.pid, 'SIGHUP');
+  await sshd.reload();
 }
 
 async function writeClientConfig(jump: TestSshd, inner: TestSshd, ca: string): Promise<void> {

@@ -74,7 +74,7 @@ export class RecordedHost implements AsyncDisposable {
     const path = `${hostKey?.path}-cert.pub`;
     await writeFile(path, `ssh-ed25519-cert-v01@openssh.com ${encodeBase64(certificate)}\n`);
     await writeFile(join(sshd.dropInDirectory, 'certificate.conf'), `HostCertificate ${path}\n`);
-    process.kill(sshd.pid, 'SIGHUP');
+    await sshd.reload();
     const algorithms = certificateAlgorithms('ssh-ed25519');
     const served = async () => {
       const found = await probeHostKey(sshd, algorithms).catch(() => undefined); // between two sshds nobody listens

@@ -71,7 +71,7 @@ async function copyDisk(from: Machine, to: Machine): Promise<void> {
       await writeFile(join(place, name), text.replaceAll(from.sshd.directory, to.sshd.directory));
     }
   }
-  process.kill(to.sshd.pid, 'SIGHUP');
+  await to.sshd.reload();
   const serial = await from.served();
   await vi.waitFor(async () => expect(await to.served().catch(() => '')).toBe(serial), {
     timeout: 60_000,

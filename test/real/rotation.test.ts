@@ -76,7 +76,7 @@ test('a running CA takes each step of both rotations, and no request fails', asy
   let hostCertificate = await stage.certify(hostKey.blob, '--host', HOST);
   const install = async (): Promise<void> => {
     await writeFile(path('host-cert.pub'), certificateLine(hostCertificate));
-    process.kill(sshd.pid, 'SIGHUP');
+    await sshd.reload();
   };
   const { privateKey } = generateKeyPairSync('ed25519');
   await writeFile(path('key'), encodePrivateKey(privateKey, { random: { checkInt: 1 } }), { mode: 0o600 });

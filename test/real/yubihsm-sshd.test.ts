@@ -76,7 +76,7 @@ test.each(['plain', 'template'] as const)('a user signs in to a host, both with 
   const [hostKey] = sshd.hostKeys;
   const host = { type: 'host', key: hostKey!.key, principals: ['web1.example.com'] } as const;
   await writeFile(hostCertificate, certificateLine(await certify(hsm.signer(hostCa), host)));
-  process.kill(sshd.pid, 'SIGHUP');
+  await sshd.reload();
 
   const { privateKey } = generateKeyPairSync('ed25519');
   await writeFile(path('key'), encodePrivateKey(privateKey, { random: { checkInt: 1 } }), { mode: 0o600 });

@@ -8,6 +8,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { type PublicKeyLine, parsePublicKeyLine } from '#openssh/public-key.ts';
 
@@ -55,6 +56,8 @@ export interface TestSshd extends AsyncDisposable {
   readonly pid: number;
   /** What sshd has logged so far. */
   log(): string;
+  /** Has sshd read its configuration anew; resolves when it listens again. Whoever connects in between may hang in the sshd that goes. */
+  reload(): Promise<void>;
 }
 
 export async function startSshd(options: SshdOptions = {}): Promise<TestSshd> {
@@ -95,6 +98,7 @@ export async function startSshd(options: SshdOptions = {}): Promise<TestSshd> {
     dropInDirectory,
     hostKeys,
     log,
+    reload: async () => reload(child, log, addresses.length),
     pid: child.pid ?? 0, // `ip netns exec` becomes sshd, it does not start one
     [Symbol.asyncDispose]: async () => owned.disposeAsync(),
   };
@@ -143,6 +147,21 @@ async function launch(configPath: string, namespace: string | undefined) {
   });
   await withDeadline(listening, () => new Error(`sshd does not listen:\n${text}`));
   return { child, log: () => text };
+}
+
+/** It says so once for each address and start. */
+async function reload(child: ChildProcess, log: () => string, addresses: number): Promise<void> {
+  const wanted = countListening(log()) + addresses;
+  child.kill('SIGHUP');
+  const deadline = Date.now() + START_TIMEOUT_MS;
+  while (countListening(log()) < wanted) {
+    if (Date.now() > deadline) throw new Error(`sshd does not listen again:\n${log()}`);
+    await sleep(20);
+  }
+}
+
+function countListening(log: string): number {
+  return log.split('Server listening on ').length - 1;
 }
 
 async function withDeadline<T>(promise: Promise<T>, error: () => Error): Promise<T> {
