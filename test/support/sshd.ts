@@ -5,6 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -86,8 +87,11 @@ export async function startSshd(options: SshdOptions = {}): Promise<TestSshd> {
     ...(options.config ?? []),
   ];
   await writeFile(configPath, `${lines.join('\n')}\n`);
+  const pidFile = join(directory, 'sshd.pid');
   const { child, log } = await launch(configPath, options.namespace);
   stack.defer(async () => stop(child));
+  const ready = async (starts: number): Promise<void> => untilReady(log, starts * addresses.length, pidFile);
+  await ready(1);
   const owned = stack.move();
   return {
     address: addresses[0] ?? '127.0.0.1',
@@ -98,7 +102,11 @@ export async function startSshd(options: SshdOptions = {}): Promise<TestSshd> {
     dropInDirectory,
     hostKeys,
     log,
-    reload: async () => reload(child, log, addresses.length),
+    reload: async () => {
+      const starts = countListening(log()) / addresses.length;
+      child.kill('SIGHUP');
+      await ready(starts + 1);
+    },
     pid: child.pid ?? 0, // `ip netns exec` becomes sshd, it does not start one
     [Symbol.asyncDispose]: async () => owned.disposeAsync(),
   };
@@ -149,17 +157,19 @@ async function launch(configPath: string, namespace: string | undefined) {
   return { child, log: () => text };
 }
 
-/** It says so once for each address and start. */
-async function reload(child: ChildProcess, log: () => string, addresses: number): Promise<void> {
-  const wanted = countListening(log()) + addresses;
-  child.kill('SIGHUP');
+/**
+ * It says that it listens before it handles signals: a SIGHUP in between ends it. The file with its process ID comes after both, and goes
+ * when it starts anew.
+ */
+async function untilReady(log: () => string, listening: number, pidFile: string): Promise<void> {
   const deadline = Date.now() + START_TIMEOUT_MS;
-  while (countListening(log()) < wanted) {
-    if (Date.now() > deadline) throw new Error(`sshd does not listen again:\n${log()}`);
-    await sleep(20);
+  while (countListening(log()) < listening || !existsSync(pidFile)) {
+    if (Date.now() > deadline) throw new Error(`sshd does not listen:\n${log()}`);
+    await sleep(10);
   }
 }
 
+/** It says so once for each address and start. */
 function countListening(log: string): number {
   return log.split('Server listening on ').length - 1;
 }
