@@ -15,6 +15,7 @@ import { startLabSshd } from '#test/support/lab-sshd.ts';
 import { type Lab, type Machine, openLab } from '#test/support/lab.ts';
 import { type ProgramKind, agentProgram, caProgram } from '#test/support/programs.ts';
 import { type BenchReport, type BenchRow, printReport, quantile } from './report.ts';
+import { timeOf } from './program-time.ts';
 
 const WARM_UP = 10;
 const ENROLMENTS = 60;
@@ -190,14 +191,6 @@ function partsOf(runs: readonly Run[]): [string, number][] {
       0.5,
     ),
   ]);
-}
-
-async function timeOf([file = '', ...args]: readonly string[]): Promise<number> {
-  const started = performance.now();
-  const child = spawn(file, args, { stdio: 'ignore' });
-  const [code] = (await once(child, 'close')) as [number];
-  if (code !== 0) throw new Error(`${file} ${args.join(' ')} ended with status ${code}`);
-  return performance.now() - started;
 }
 
 if (import.meta.main) printReport(await bench());

@@ -13,6 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { makeCa } from '#test/support/ca.ts';
 import { type Program, agentProgram, caProgram } from '#test/support/programs.ts';
 import { type BenchReport, type BenchRow, printReport, quantile } from './report.ts';
+import { timeOf } from './program-time.ts';
 
 const STARTS = 15;
 const SERVES = 5;
@@ -119,14 +120,6 @@ async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   child.kill();
   await once(child, 'exit');
-}
-
-async function timeOf([file = '', ...args]: readonly string[]): Promise<number> {
-  const started = performance.now();
-  const child = spawn(file, args, { stdio: 'ignore' });
-  const [code] = (await once(child, 'close')) as [number];
-  if (code !== 0) throw new Error(`${file} ${args.join(' ')} ended with status ${code}`);
-  return performance.now() - started;
 }
 
 if (import.meta.main) printReport(await bench());
