@@ -5,8 +5,9 @@ import { execa } from 'execa';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { readCertificateFile } from '#agent/host/certificate-file.ts';
 import { publicKeyFromObject } from '#openssh/public-key.ts';
+import { firstKey } from '#test/support/across-reload.ts';
 import type { FakeCaBehaviour } from '#test/support/fake-ca.ts';
-import { type TestHost, firstKey, startHost } from './host-agent-fixture.ts';
+import { type TestHost, startHost } from './host-agent-fixture.ts';
 
 const script = join(import.meta.dirname, '../../docs/examples/enrol.sh');
 

@@ -8,11 +8,11 @@ import { describe, expect, test } from 'vitest';
 import { readCertificateFile } from '#agent/host/certificate-file.ts';
 import { encodePrivateKey } from '#openssh/private-key.ts';
 import { fingerprintOf } from '#openssh/fingerprint.ts';
+import { firstKey } from '#test/support/across-reload.ts';
 import { readTree } from '#test/support/file-tree.ts';
 import {
   type EnrolledReport,
   type TestHost,
-  firstKey,
   loginConfig,
   runAgent,
   ssh,

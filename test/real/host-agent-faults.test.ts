@@ -13,9 +13,10 @@ import { HostError } from '#agent/host/host-error.ts';
 import { hostDirectory } from '#agent/host/host-record.ts';
 import { requireAuthority } from '#agent/state/authority.ts';
 import { fingerprintOf } from '#openssh/fingerprint.ts';
+import { firstKey } from '#test/support/across-reload.ts';
 import { readTree } from '#test/support/file-tree.ts';
 import { SSHD } from '#test/support/sshd.ts';
-import { type AgentResult, type TestHost, firstKey, runAgent, startHost } from './host-agent-fixture.ts';
+import { type AgentResult, type TestHost, runAgent, startHost } from './host-agent-fixture.ts';
 
 const isRoot = process.getuid?.() === 0;
 

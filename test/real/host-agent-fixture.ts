@@ -4,11 +4,10 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import type { CertificateSummary } from '#agent/cli/certificate-text.ts';
-import { certificateAlgorithms, plainAlgorithms } from '#agent/host/certificate-algorithm.ts';
 import type { ServedHostKey } from '#agent/host/key-exchange.ts';
-import { probeHostKey } from '#agent/host/served-key.ts';
 import { type Fingerprint, fingerprintOf } from '#openssh/fingerprint.ts';
 import { formatPublicKeyLine, publicKeyFromObject } from '#openssh/public-key.ts';
+import { servedCertificate, servedKey } from '#test/support/across-reload.ts';
 import { type FakeCa, type FakeCaOptions, startFakeCa } from '#test/support/fake-ca.ts';
 import { agentProgram } from '#test/support/programs.ts';
 import { type SshdOptions, type TestHostKey, type TestSshd, startSshd } from '#test/support/sshd.ts';
@@ -59,10 +58,6 @@ export async function startHost(options: { sshd?: SshdOptions; ca?: FakeCaOption
   const places = ['--sshd-config', sshd.configPath, '--state-dir', stateDirectory];
   const owned = stack.move();
   const host = async (command: string, ...args: string[]) => runAgent(['host', command, ...args, ...places]);
-  const probe = async (key: TestHostKey | undefined, algorithms: typeof plainAlgorithms) => {
-    const { type } = (key ?? firstKey(sshd)).key;
-    return probeHostKey({ address: sshd.address, port: sshd.port }, algorithms(type));
-  };
   const test: TestHost = {
     sshd,
     ca,
@@ -71,9 +66,9 @@ export async function startHost(options: { sshd?: SshdOptions; ca?: FakeCaOption
     places,
     host,
     enroll: async (...args) => host('enroll', '--name', 'localhost', '--ip', sshd.address, ...args),
-    servedCertificate: async (key) => probe(key, certificateAlgorithms),
+    servedCertificate: async (key) => servedCertificate(sshd, key),
     servedKey: async (key) => {
-      const served = await probe(key, plainAlgorithms);
+      const served = await servedKey(sshd, key);
       return served === undefined ? undefined : fingerprintOf(served.blob);
     },
     [Symbol.asyncDispose]: async () => owned.disposeAsync(),
@@ -94,12 +89,6 @@ export async function runAgent(args: readonly string[], wrap: readonly string[] 
   if (file === undefined) throw new TypeError('no program');
   const { exitCode, stdout, stderr } = await execa(file, rest, { reject: false, stdin: 'ignore', env: quickStart });
   return { status: exitCode, stdout, stderr, code: /\[([a-z-]+)\]$/m.exec(stderr)?.[1] };
-}
-
-export function firstKey({ hostKeys }: TestSshd): TestHostKey {
-  const [key] = hostKeys;
-  if (key === undefined) throw new TypeError('an sshd without host keys');
-  return key;
 }
 
 /** A known_hosts file that trusts the host CA and nothing else. */

@@ -11,9 +11,10 @@ import { recoverHost } from '#agent/host/recovery.ts';
 import { removeFromHost } from '#agent/host/remove-host.ts';
 import { acquireLock } from '#agent/state/lock.ts';
 import { fingerprintOf } from '#openssh/fingerprint.ts';
+import { firstKey } from '#test/support/across-reload.ts';
 import { readTree } from '#test/support/file-tree.ts';
 import { SSHD } from '#test/support/sshd.ts';
-import { type TestHost, firstKey, quickStart, startHost } from './host-agent-fixture.ts';
+import { type TestHost, quickStart, startHost } from './host-agent-fixture.ts';
 
 const program = join(import.meta.dirname, 'host-agent-install-program.ts');
 /** Without a kill, for a run that shall come to its end. */

@@ -3,13 +3,12 @@ import { X509Certificate, hash } from 'node:crypto';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { execa } from 'execa';
-import { certificateAlgorithms } from '#agent/host/certificate-algorithm.ts';
 import { readCertificateFile } from '#agent/host/certificate-file.ts';
-import { probeHostKey } from '#agent/host/served-key.ts';
+import { firstKey, servedCertificate } from '#test/support/across-reload.ts';
 import { type RunningCa, makeCa } from '#test/support/ca.ts';
 import { type Lab, openLab } from '#test/support/lab.ts';
 import { type HostKeyKind, type TestSshd, startSshd } from '#test/support/sshd.ts';
-import { firstKey, runAgent } from './host-agent-fixture.ts';
+import { runAgent } from './host-agent-fixture.ts';
 
 const script = join(import.meta.dirname, '../../docs/examples/enrol.sh');
 
@@ -44,9 +43,8 @@ async function startMachine(
   return { sshd, name: full };
 }
 
-async function served({ address, port, hostKeys }: TestSshd) {
-  const type = hostKeys[0]?.key.type ?? 'ssh-ed25519';
-  return (await probeHostKey({ address, port }, certificateAlgorithms(type)))?.certificate;
+async function served(sshd: TestSshd) {
+  return (await servedCertificate(sshd))?.certificate;
 }
 
 test('a host enrols, and is enrolled once', async () => {

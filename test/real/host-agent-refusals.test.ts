@@ -3,9 +3,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { textOption } from '#openssh/certificate.ts';
 import { fingerprintOf } from '#openssh/fingerprint.ts';
 import { publicKeyFromObject } from '#openssh/public-key.ts';
+import { firstKey } from '#test/support/across-reload.ts';
 import type { FakeCaBehaviour } from '#test/support/fake-ca.ts';
 import { readTree } from '#test/support/file-tree.ts';
-import { type TestHost, firstKey, startHost } from './host-agent-fixture.ts';
+import { type TestHost, startHost } from './host-agent-fixture.ts';
 
 let host: TestHost;
 let before: string[];

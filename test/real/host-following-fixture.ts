@@ -7,6 +7,7 @@ import { formatCertificateLine } from '#openssh/certificate-line.ts';
 import { type Certificate, decodeCertificate } from '#openssh/certificate.ts';
 import { decodeBase64 } from '#openssh/base64.ts';
 import { parsePublicKeyLine } from '#openssh/public-key.ts';
+import { ConnectionLost, acrossReload } from '#test/support/across-reload.ts';
 import { EnrolmentClient } from '#test/support/enrolment-client.ts';
 import { type RenewalHost, type RenewalHostOptions, startRenewalHost } from './host-renewal-fixture.ts';
 
@@ -55,10 +56,13 @@ export function loginArguments({ sshd }: Pick<RenewalHost, 'sshd'>, identity: st
   return ['-F', 'none', '-i', identity, ...given, '-p', String(sshd.port), `${login}@${sshd.address}`];
 }
 
-/** Whether sshd lets this key, and a certificate beside it, log in now. @throws when something else than sshd's decision ends it */
+/** Whether sshd lets this key, and a certificate beside it, log in. @throws ConnectionLost when something else than sshd's decision ends it for a minute */
 export async function letsIn(host: Pick<RenewalHost, 'sshd'>, identity: string): Promise<boolean> {
-  const run = await execa('ssh', [...loginArguments(host, identity), 'true'], { reject: false, stdin: 'ignore' });
-  if (run.exitCode === 0) return true;
-  if (run.stderr.includes('Permission denied')) return false;
-  throw new Error(`ssh ended with ${run.exitCode}: ${run.stderr}`);
+  return acrossReload(async () => {
+    const login = [...loginArguments(host, identity), 'true'];
+    const { exitCode, stderr } = await execa('ssh', login, { reject: false, stdin: 'ignore', timeout: 30_000 });
+    if (exitCode === 0) return true;
+    if (stderr.includes('Permission denied')) return false;
+    throw new ConnectionLost(`ssh ended with ${exitCode}: ${stderr}`);
+  });
 }

@@ -5,14 +5,13 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { expect, vi } from 'vitest';
-import { certificateAlgorithms } from '#agent/host/certificate-algorithm.ts';
-import { probeHostKey } from '#agent/host/served-key.ts';
+import { expect } from 'vitest';
 import { decodeBase64, encodeBase64 } from '#openssh/base64.ts';
 import { decodeCertificate } from '#openssh/certificate.ts';
 import { parseSoftwareKey } from '#openssh/private-key.ts';
 import { formatPublicKeyLine } from '#openssh/public-key.ts';
 import type { ChallengeReply } from '#protocol/host-challenge.ts';
+import { servedCertificate } from '#test/support/across-reload.ts';
 import { hostKeyPair, prove } from '#test/support/enrolment-client.ts';
 import { type Lab, openLab } from '#test/support/lab.ts';
 import { caProgram } from '#test/support/programs.ts';
@@ -75,12 +74,7 @@ export class RecordedHost implements AsyncDisposable {
     await writeFile(path, `ssh-ed25519-cert-v01@openssh.com ${encodeBase64(certificate)}\n`);
     await writeFile(join(sshd.dropInDirectory, 'certificate.conf'), `HostCertificate ${path}\n`);
     await sshd.reload();
-    const algorithms = certificateAlgorithms('ssh-ed25519');
-    const served = async () => {
-      const found = await probeHostKey(sshd, algorithms).catch(() => undefined); // between two sshds nobody listens
-      expect(found?.certificate?.serial).toBe(this.serial);
-    };
-    await vi.waitFor(served, { timeout: 60_000, interval: 100 });
+    expect((await servedCertificate(sshd))?.certificate?.serial).toBe(this.serial);
     const knownHosts = join(sshd.directory, 'known_hosts');
     const line = `@cert-authority ${name} ${formatPublicKeyLine(decodeCertificate(certificate).signatureKey)}\n`;
     await writeFile(knownHosts, line);

@@ -3,9 +3,8 @@ import { X509Certificate, hash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { certificateAlgorithms } from '#agent/host/certificate-algorithm.ts';
-import { probeHostKey } from '#agent/host/served-key.ts';
 import type { Certificate } from '#openssh/certificate.ts';
+import { servedCertificate } from '#test/support/across-reload.ts';
 import { type CaSettings, type RunningCa, makeCa } from '#test/support/ca.ts';
 import { type Lab, openLab } from '#test/support/lab.ts';
 import { type HostKeyKind, type TestSshd, startSshd } from '#test/support/sshd.ts';
@@ -75,7 +74,8 @@ export async function startRenewalHost(options: RenewalHostOptions = {}): Promis
     places,
     identity: await makeIdentity(lab.directory, authorized),
     host: async (command, ...args) => runAgent(['host', command, ...args, ...places]),
-    served: async () => Promise.all(sshd.hostKeys.map(async ({ key }) => servedCertificate(sshd, key.type))),
+    served: async () =>
+      Promise.all(sshd.hostKeys.map(async (key) => (await servedCertificate(sshd, key))?.certificate)),
     inventory: async () => {
       const [found] = await made.json<HostInventory[]>('hosts');
       if (found === undefined) throw new Error('the CA knows no host');
@@ -85,10 +85,6 @@ export async function startRenewalHost(options: RenewalHostOptions = {}): Promis
   };
   await enrol(host);
   return host;
-}
-
-async function servedCertificate({ address, port }: TestSshd, type: Parameters<typeof certificateAlgorithms>[0]) {
-  return (await probeHostKey({ address, port }, certificateAlgorithms(type)))?.certificate;
 }
 
 async function makeIdentity(directory: string, authorized: string): Promise<string> {

@@ -5,9 +5,8 @@
 import { X509Certificate, hash } from 'node:crypto';
 import { cp, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { certificateAlgorithms } from '#agent/host/certificate-algorithm.ts';
-import { probeHostKey } from '#agent/host/served-key.ts';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { servedCertificate } from '#test/support/across-reload.ts';
 import { type RunningCa, makeCa } from '#test/support/ca.ts';
 import { type Lab, openLab } from '#test/support/lab.ts';
 import { caProgram } from '#test/support/programs.ts';
@@ -55,7 +54,7 @@ async function startMachine(label: string): Promise<Machine> {
     sshd,
     state,
     renew: async () => runAgent(['host', 'renew', '--force', '--sshd-config', sshd.configPath, '--state-dir', state]),
-    served: async () => String((await probeHostKey(sshd, certificateAlgorithms('ssh-ed25519')))?.certificate?.serial),
+    served: async () => String((await servedCertificate(sshd))?.certificate?.serial),
   };
 }
 
@@ -73,10 +72,7 @@ async function copyDisk(from: Machine, to: Machine): Promise<void> {
   }
   await to.sshd.reload();
   const serial = await from.served();
-  await vi.waitFor(async () => expect(await to.served().catch(() => '')).toBe(serial), {
-    timeout: 60_000,
-    interval: 200,
-  });
+  expect(await to.served()).toBe(serial);
 }
 
 async function lineageOfHost(): Promise<{ lineage: string; state: string; head: string }> {
