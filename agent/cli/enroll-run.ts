@@ -1,5 +1,6 @@
 /** `countersign host enroll`: what it does, and how it tells. */
 import { openClock } from '../clock/clock-record.ts';
+import type { Failure } from '../failure.ts';
 import {
   type EnrolOptions,
   type EnrolmentPlan,
@@ -11,6 +12,7 @@ import { followAuthority } from '../host/following/follow-authority.ts';
 import { removeUnusedKrl } from '../host/following/untold-krl.ts';
 import { type HostPlaces, openHost } from '../host/host-context.ts';
 import type { EnrolledKey } from '../host/install-site.ts';
+import { reportEnrolled } from '../host/renewal/first-report.ts';
 import { type Authority, requireAuthority } from '../state/authority.ts';
 import { describeCertificate, formatUtc } from './certificate-text.ts';
 import { formatPlan, planAsJson } from './enroll-text.ts';
@@ -45,11 +47,25 @@ export async function runEnroll(options: EnrollOptions): Promise<void> {
       return installCertificates(context, authority, plan, enrolled, interrupts);
     },
   );
+  const { record } = outcome.plan;
+  const unreported = await reportEnrolled({
+    stateDirectory: places.stateDirectory,
+    authority,
+    record,
+    enrolled,
+    ...asking,
+  });
+  const untold = unreported === undefined ? [] : [remarkOf(unreported)];
+  for (const remark of untold) progress.note(remark);
   print(
     options,
-    resultAsJson([...plan.remarks, ...remarks, ...followed.remarks], enrolled, outcome),
+    resultAsJson([...plan.remarks, ...remarks, ...followed.remarks, ...untold], enrolled, outcome),
     formatResult(enrolled, outcome),
   );
+}
+
+function remarkOf({ message }: Failure): string {
+  return `the CA was not told yet that the certificate is in use, the next host run or host renew does it: ${message}`;
 }
 
 /** Which keys the CA has today and what it revoked, before its answers are judged: the first contact may be long ago. */

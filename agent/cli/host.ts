@@ -45,6 +45,7 @@ What happens, in this order:
      sshd, connects to it and looks whether the certificate is served. If anything fails, every file is put back and sshd is
      reloaded again. Nothing about logins changes, except that sshd accepts user certificates of the CA from then on where no
      other user CA is configured (see --no-trust-users).
+  4. Reports to the CA that the certificate is in use. If that fails, the next renewal pass does it.
 
 Without --name: the fully qualified name of this machine. Without --ip: the addresses of this machine that DNS has for the names;
 the CA wants names and addresses to agree exactly. Loopback and link-local addresses are used only when given with --ip.`;

@@ -130,6 +130,22 @@ describe('an enrolment', () => {
     expect(reloads(host)).toBe(log);
   });
 
+  test('tells the CA what it installed, once; a report that fails is a remark, and made good later', async () => {
+    await using host = await startHost();
+    const reports = () => host.ca.requests.filter((request) => request === 'POST /ssh/status').length;
+    host.ca.behaviour.refuseReports = { status: 500, code: 'internal', message: 'not today' };
+    const first = await enrollAsJson(host);
+    expect(first.remarks.at(-1)).toContain('not today');
+    expect((await host.servedCertificate())?.certificate?.principals).toEqual(['localhost']);
+    delete host.ca.behaviour.refuseReports;
+    expect((await enrollAsJson(host)).remarks.join()).not.toContain('not today');
+    expect(reports()).toBe(2);
+    const { stdout } = await host.host('status', '--json');
+    expect(JSON.parse(stdout)).toMatchObject({ keys: [{ renewal: { reportedAt: expect.any(String) as string } }] });
+    await enrollAsJson(host);
+    expect(reports()).toBe(2);
+  });
+
   test('asks the CA anew when the names have changed', async () => {
     await using host = await startHost();
     await enrollAsJson(host);

@@ -51,6 +51,8 @@ export interface FakeCaBehaviour {
   busy?: { times: number; status: number; retryAfter?: string };
   /** Refuses `/host/challenge` with this code. */
   refuse?: { status: number; code: string; message: string };
+  /** Refuses `/ssh/status` with this code. */
+  refuseReports?: { status: number; code: string; message: string };
   /** Changes the signed time, or puts another in its place. */
   alterTime?: (reply: TimeReply) => TimeReply;
   /** Epoch seconds by its clock; default: the right time. */
@@ -202,6 +204,8 @@ class FakeCaState {
 
   /** Believes every report. */
   #status({ report }: StatusRequest): unknown {
+    const { refuseReports: refuse } = this.behaviour;
+    if (refuse !== undefined) throw new Refusal(refuse.status, refuse.code, refuse.message);
     const { serial } = JSON.parse(Buffer.from(report, 'base64').toString()) as StatusReport;
     const krlNumber = String(this.behaviour.statements?.krlNumber ?? 0n);
     return { serial, lineage: 'sample', acknowledged: false, krlNumber, renewNow: false };

@@ -25,7 +25,7 @@ import { storeIssued } from '../issued-store.ts';
 import { findReloadMethod } from '../reload.ts';
 import { type Agenda, isPaused, planWork } from './agenda.ts';
 import { CaConversation } from './ca-conversation.ts';
-import { type KeyMemory, nothingYet, readRenewalRecord, writeRenewalRecord } from './renewal-record.ts';
+import { type KeyMemory, afterReport, readRenewalRecord, writeRenewalRecord } from './renewal-record.ts';
 import { RenewalError } from './renewal-error.ts';
 import { judgeSetback } from './setback.ts';
 import { type SeenKey, seeKey } from './sighting.ts';
@@ -279,12 +279,7 @@ async function report(
   work.krlNumber = krlNumber;
   const at = Number(client.clock.now());
   const reported = { serial: String(work.current.serial), at, claims: claimsOf(standing) };
-  const { renewedAt, lastFailure } = work.memory;
-  const kept = {
-    ...(renewedAt === undefined ? {} : { renewedAt }),
-    ...(lastFailure === undefined ? {} : { lastFailure }),
-  };
-  work.memory = { ...nothingYet, ...kept, reported, renewNow };
+  work.memory = afterReport(work.memory, reported, renewNow);
 }
 
 function required(key: HostKey | undefined, { seen }: Work): HostKey {

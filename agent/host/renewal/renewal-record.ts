@@ -48,6 +48,19 @@ export type RenewalRecord = Static<typeof RenewalRecord>;
 
 export const nothingYet: KeyMemory = { reported: null, renewNow: false, failures: 0, pausedUntil: 0, refusal: null };
 
+/** What is remembered once the CA took a report: nothing stands in the way any more. */
+export function afterReport(
+  { renewedAt, lastFailure }: KeyMemory,
+  reported: NonNullable<KeyMemory['reported']>,
+  renewNow: boolean,
+): KeyMemory {
+  const kept = {
+    ...(renewedAt === undefined ? {} : { renewedAt }),
+    ...(lastFailure === undefined ? {} : { lastFailure }),
+  };
+  return { ...nothingYet, ...kept, reported, renewNow };
+}
+
 function renewalRecordPath(stateDirectory: string): string {
   return join(hostDirectory(stateDirectory), 'renewal.json');
 }
