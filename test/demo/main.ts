@@ -8,11 +8,12 @@ import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { freePort } from '#test/support/free-port.ts';
 import { agentProgram, caProgram } from '#test/support/programs.ts';
 import { DemoFailure, heading, indent, run, say, showCommand } from './narration.ts';
 import { moveKeysIntoHsm } from './hsm.ts';
 import { type DemoProvider, type SignedInUser, oidcSection, signInUser, startProvider } from './sign-in.ts';
-import { DEMO_PRINCIPAL, type Stage, freePort, hosts, openStage, startCa, startSshd } from './stage.ts';
+import { DEMO_PRINCIPAL, type Stage, hosts, openStage, startCa, startSshd } from './stage.ts';
 
 const options = parseArgs({ options: { signer: { type: 'string', default: 'file' } } }).values;
 await using stack = new AsyncDisposableStack();

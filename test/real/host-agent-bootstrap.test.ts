@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type FakeCa, startFakeCa } from '#test/support/fake-ca.ts';
-import { freePort } from '#test/support/sshd.ts';
+import { freePort } from '#test/support/free-port.ts';
 import { type AgentResult, runAgent } from './host-agent-fixture.ts';
 
 let scratch: string;

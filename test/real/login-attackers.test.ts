@@ -11,7 +11,7 @@ import { fetchIdToken } from '#agent/user/login/sign-in.ts';
 import { type OpenidProvider, startOpenidProvider } from '#test/simulator/openid-provider/openid-provider.ts';
 import { signIn } from '#test/simulator/openid-provider/scripted-browser.ts';
 import { type HttpsServer, startHttpsServer } from '#test/support/https-server.ts';
-import { freePort } from '#test/support/sshd.ts';
+import { freePort } from '#test/support/free-port.ts';
 import { holds } from './sign-in-promises.ts';
 
 let idp: OpenidProvider;

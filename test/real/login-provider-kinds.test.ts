@@ -7,7 +7,7 @@ import { fetchIdToken } from '#agent/user/login/sign-in.ts';
 import { decodeBase64Url } from '#openssh/base64.ts';
 import { type OpenidProvider, startOpenidProvider } from '#test/simulator/openid-provider/openid-provider.ts';
 import { signIn } from '#test/simulator/openid-provider/scripted-browser.ts';
-import { freePort } from '#test/support/sshd.ts';
+import { freePort } from '#test/support/free-port.ts';
 
 const secret = 'not so secret: it ships with every laptop';
 let idp: OpenidProvider;

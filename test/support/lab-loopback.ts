@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startDnsServer, zone as zoneScript } from '#test/simulator/dns/dns-server.ts';
-import { startTcpServer } from '#test/simulator/hostile-ssh/tcp-server.ts';
+import { freePort } from './free-port.ts';
 import { makeLabDirectory } from './lab-directory.ts';
 import type { Lab, LabZone, Machine } from './lab.ts';
 import type { Program } from './programs.ts';
@@ -54,9 +54,4 @@ async function makeMachine(directory: string, name: string, addresses: readonly 
     ssh: { outside: ssh, inside: ssh },
     command: (argv) => [...argv] as unknown as Program,
   };
-}
-
-async function freePort(): Promise<number> {
-  await using server = await startTcpServer(() => {}, { host: '0.0.0.0' });
-  return server.port;
 }

@@ -6,17 +6,17 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { type PublicKeyLine, parsePublicKeyLine } from '#openssh/public-key.ts';
+import { freePort } from './free-port.ts';
 
 export const SSHD = '/usr/sbin/sshd';
 /** Privilege separation wants it when sshd runs as root. */
 const PRIVSEP_DIRECTORY = '/run/sshd';
-const START_TIMEOUT_MS = 20_000;
+const START_TIMEOUT_MS = 60_000;
 
 export type HostKeyKind = 'ed25519' | 'ecdsa' | 'rsa';
 
@@ -59,6 +59,8 @@ export interface TestSshd extends AsyncDisposable {
   log(): string;
   /** Has sshd read its configuration anew; resolves when it listens again. Whoever connects in between may hang in the sshd that goes. */
   reload(): Promise<void>;
+  /** Ends it, as SIGTERM does; resolves when nobody listens any more. */
+  stop(): Promise<void>;
 }
 
 export async function startSshd(options: SshdOptions = {}): Promise<TestSshd> {
@@ -107,6 +109,7 @@ export async function startSshd(options: SshdOptions = {}): Promise<TestSshd> {
       child.kill('SIGHUP');
       await ready(starts + 1);
     },
+    stop: async () => stop(child),
     pid: child.pid ?? 0, // `ip netns exec` becomes sshd, it does not start one
     [Symbol.asyncDispose]: async () => owned.disposeAsync(),
   };
@@ -188,16 +191,4 @@ async function withDeadline<T>(promise: Promise<T>, error: () => Error): Promise
 
 async function stop(child: ChildProcess): Promise<void> {
   if (child.exitCode === null && child.signalCode === null && child.kill()) await once(child, 'exit');
-}
-
-/** Free at this moment; nothing else of a test machine takes it in the next one. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new TypeError('no port');
-  return address.port;
 }

@@ -2,17 +2,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { type PublicKeyLine, parsePublicKeyLine } from '#openssh/public-key.ts';
-import { startTcpServer } from './tcp-server.ts';
+import { freePort } from '#test/support/free-port.ts';
 
 const SSHD = '/usr/sbin/sshd';
 /** Privilege separation wants it when sshd runs as root. */
 const PRIVSEP_DIRECTORY = '/run/sshd';
+const START_TIMEOUT_MS = 60_000;
 
 export interface HostKeySpec {
   readonly type: 'ed25519' | 'ecdsa' | 'rsa';
@@ -65,7 +65,7 @@ export async function startRealSshd({
   const log: string[] = [];
   sshd.stderr.setEncoding('utf8').on('data', (text: string) => log.push(text));
   const host = addresses[0] ?? '127.0.0.1';
-  await untilListening(sshd, host, chosen, log);
+  await untilListening(sshd, addresses.length, log);
   const hostKeys = await Promise.all(
     files.map(async (file) => parsePublicKeyLine(await readFile(`${file}.pub`, 'utf8'))),
   );
@@ -112,22 +112,12 @@ async function makeHostKey(directory: string, { type, bits, certified }: HostKey
   return file;
 }
 
-async function freePort(): Promise<number> {
-  await using server = await startTcpServer(() => {});
-  return server.port;
-}
-
-async function untilListening(sshd: ChildProcess, host: string, port: number, log: readonly string[]): Promise<void> {
-  for (;;) {
+/** It says so once for each address, one after the other. */
+async function untilListening(sshd: ChildProcess, addresses: number, log: readonly string[]): Promise<void> {
+  const deadline = performance.now() + START_TIMEOUT_MS;
+  while (log.join('').split('Server listening on ').length <= addresses) {
     if (sshd.exitCode !== null) throw new Error(`sshd did not start:\n${log.join('')}`);
-    const socket = connect(port, host);
-    try {
-      await once(socket, 'connect');
-      return;
-    } catch {
-      await sleep(20);
-    } finally {
-      socket.destroy();
-    }
+    if (performance.now() > deadline) throw new Error(`sshd does not listen:\n${log.join('')}`);
+    await sleep(10);
   }
 }
