@@ -33,8 +33,8 @@ export async function readPrivateKey(file: Uint8Array, passphrase?: Uint8Array):
   if (isEncrypted && (head.version !== '2' || head.encryption !== 'aes256-cbc'))
     throw new FormatError('unsupported-algorithm', 'an encrypted .ppk file of version 3; rewrite it as version 2');
   try {
-    const pkcs8 = await convertPpk(file, isEncrypted ? passphrase : undefined);
-    return { ...parsePrivateKey(pkcs8), comment: head.comment };
+    const own = await convertPpk(file, isEncrypted ? passphrase : undefined);
+    return { ...parsePrivateKey(own), comment: head.comment };
   } catch (cause) {
     throw isEncrypted ? wrongPassphrase(cause) : new FormatError('bad-value', 'the .ppk file is damaged', { cause });
   }
@@ -74,11 +74,12 @@ function readPpkHead(file: Uint8Array): PpkHead | undefined {
   return { version, encryption, comment, publicBlob: decodeBase64(lines.slice(4, 4 + Number(count)).join('')) };
 }
 
+/** To OpenSSH's own format: into PKCS#8 it writes an Ed25519 key that begins with a zero byte as a shorter number. */
 async function convertPpk(file: Uint8Array, passphrase: Uint8Array | undefined): Promise<Uint8Array> {
   const { default: sshpk } = await import('sshpk');
   const options = passphrase === undefined ? {} : { passphrase: Buffer.from(passphrase) };
   const format = 'putty' as 'auto'; // which its types forget, and its own detection knows in version 2 alone
-  return sshpk.parsePrivateKey(Buffer.from(file), format, options).toBuffer('pkcs8', {});
+  return sshpk.parsePrivateKey(Buffer.from(file), format, options).toBuffer('openssh', {});
 }
 
 function readPemPublicKey(file: Uint8Array): PublicKey {

@@ -1,7 +1,9 @@
 /** Key files of PuTTY, and public keys in the formats that `ssh-keygen -e` and `puttygen` write. */
+import { createPrivateKey } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readPrivateKey, readPublicKey } from '#openssh/foreign-key.ts';
-import { encodePublicKey, parsePublicKeyLine } from '#openssh/public-key.ts';
+import { encodePrivateKey } from '#openssh/private-key.ts';
+import { encodePublicKey, parsePublicKeyLine, publicKeyFromObject } from '#openssh/public-key.ts';
 import { bytes } from '#test/unit/openssh/samples.ts';
 import { Workshop, madeKinds, nameOf } from './openssh-workshop.ts';
 
@@ -73,6 +75,20 @@ test.each(madeKinds.slice(1))('a public key of %s %s in PEM', async (type, bits)
     const file = bytes(await workshop.keygen('-e', '-m', format, '-f', `${name}.pub`));
     expect(encodePublicKey(readPublicKey(file).key)).toEqual(blob);
   }
+});
+
+test.each([
+  ['a zero at the start', [0, 1]],
+  ['zeros at the start', [0, 0, 0x80]],
+  ['a zero at the end', [1]],
+])('an Ed25519 key with %s keeps all its bytes in a .ppk', async (_, start) => {
+  const seed = Uint8Array.from({ length: 32 }, (__, index) => start[index] ?? (index === 31 ? 0 : index));
+  const pkcs8 = Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), seed]);
+  const privateKey = createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' });
+  await workshop.write('given', encodePrivateKey(privateKey, { comment: 'a comment', random: { checkInt: 1 } }));
+  const key = await readPrivateKey(await puttygen('given', 2, 'passphrase'), bytes(passphrase));
+  expect(key).toMatchObject({ publicKey: publicKeyFromObject(privateKey), comment: 'a comment' });
+  expect(key.privateKey?.export({ format: 'jwk' })).toEqual(privateKey.export({ format: 'jwk' }));
 });
 
 test('a .ppk whose private part was changed is refused', async () => {
