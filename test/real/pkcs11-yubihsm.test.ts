@@ -5,12 +5,12 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { execa } from 'execa';
-import { expect, onTestFinished, test } from 'vitest';
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { keyKinds, type KeyKind } from '#ca-lite/yubihsm/algorithms.ts';
 import { capabilityBits } from '#ca-lite/yubihsm/capabilities.ts';
 import { generateAsymmetricKey } from '#ca-lite/yubihsm/commands/asymmetric.ts';
 import { allDomains } from '#ca-lite/yubihsm/domains.ts';
-import { prepareJudge } from '#test/yubihsm-simulator/judge-chroot.ts';
+import { judgePreparationMs, prepareJudge } from '#test/yubihsm-simulator/judge-chroot.ts';
 import { startBench } from './yubihsm-fixture.ts';
 
 const kinds: readonly KeyKind[] = ['ed25519', 'ecp256', 'ecp384', 'rsa2048'];
@@ -21,8 +21,12 @@ config="$3"; chroot="$2"; shift 3
 exec chroot "$chroot" env "YUBIHSM_PKCS11_CONF=$config" \\
   /mnt/node_modules/node/bin/node /mnt/test/real/pkcs11-yubihsm-program.ts "$@"`;
 
+let chroot: string;
+beforeAll(async () => {
+  chroot = await prepareJudge();
+}, judgePreparationMs);
+
 test("the YubiHSM's own PKCS#11 module signs with every kind of key", async () => {
-  const chroot = await prepareJudge();
   const directory = await mkdtemp(join(chroot, 'root', 'pkcs11-'));
   const bench = await startBench();
   onTestFinished(async () => {

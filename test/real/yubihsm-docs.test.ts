@@ -8,7 +8,7 @@ import { basename, join } from 'node:path';
 import { execa } from 'execa';
 import { parse } from 'smol-toml';
 import { Value } from 'typebox/value';
-import { expect, onTestFinished, test } from 'vitest';
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { getTemplate } from '#ca-lite/yubihsm/commands/template.ts';
 import { keysFromPassword } from '#ca-lite/yubihsm/scp03.ts';
 import { YubiHsmSection } from '#ca-lite/yubihsm/signer-section.ts';
@@ -17,12 +17,17 @@ import { decodeSshTemplate } from '#ca-lite/yubihsm/ssh-template.ts';
 import { Pkcs11Section } from '#ca-lite/pkcs11/signer-section.ts';
 import { certify } from '#test/contract/signer.ts';
 import { extractBlocks } from '#test/support/doc-blocks.ts';
-import { prepareJudge } from '#test/yubihsm-simulator/judge-chroot.ts';
+import { judgePreparationMs, prepareJudge } from '#test/yubihsm-simulator/judge-chroot.ts';
 import { type Bench, startBench } from './yubihsm-fixture.ts';
 import { hsm } from './yubihsm-hsm-command.ts';
 
 const page = await readFile(join(import.meta.dirname, '../../docs/yubihsm.md'), 'utf8');
 const blocks = extractBlocks('docs/yubihsm.md', page);
+
+let chroot: string;
+beforeAll(async () => {
+  chroot = await prepareJudge();
+}, judgePreparationMs);
 
 /** As the page has them, with its line ends for spaces. */
 const setUp =
@@ -65,7 +70,6 @@ test('the section for PKCS#11 fits its schema', () => {
 });
 
 test("the chapter for yubihsm-shell works with the vendor's program", async () => {
-  const chroot = await prepareJudge();
   const bench = await startBench();
   const directory = await mkdtemp(join(chroot, 'root', 'docs-'));
   onTestFinished(async () => {

@@ -27,7 +27,7 @@ import { allDomains } from '#ca-lite/yubihsm/domains.ts';
 import { sshPublicKey } from '#ca-lite/yubihsm/public-key.ts';
 import { encodeSshTemplate } from '#ca-lite/yubihsm/ssh-template.ts';
 import { exampleFields } from '#test/contract/signer.ts';
-import { prepareJudge, runInJudge } from '#test/yubihsm-simulator/judge-chroot.ts';
+import { judgePreparationMs, prepareJudge, runInJudge } from '#test/yubihsm-simulator/judge-chroot.ts';
 import type { SimulatorOptions } from '#test/yubihsm-simulator/simulator.ts';
 import { type Bench, makeKey, startBench } from './yubihsm-fixture.ts';
 
@@ -35,7 +35,7 @@ let chroot: string;
 
 beforeAll(async () => {
   chroot = await prepareJudge();
-}, 600_000);
+}, judgePreparationMs);
 
 /** One simulator, and the vendor's shell in a directory of its own inside the chroot. */
 interface Court {

@@ -18,6 +18,7 @@ const signNumber = 0x6a;
 const data = new TextEncoder().encode('x'.repeat(200));
 /** Requests that are at least so long are signatures, not echoes. */
 const signatureBytes = 100;
+const patience = { timeout: 60_000, interval: 1 };
 
 function sign(): Command<Uint8Array> {
   return signEddsa(5, data);
@@ -62,10 +63,10 @@ describe('one session', () => {
     for (let minute = 0; minute < 60; minute++) {
       const before = echoes();
       for (let quarter = 0; quarter < 4; quarter++) {
-        await vi.waitUntil(() => clock.waiting > 0, { interval: 1 });
+        await vi.waitUntil(() => clock.waiting > 0, patience);
         clock.advance(15_000);
       }
-      await vi.waitUntil(() => echoes() >= before + 4, { interval: 1 });
+      await vi.waitUntil(() => echoes() >= before + 4, patience);
     }
     await pool.execute(sign(), { priority: 'user' });
     expect(bench.simulator.device.statistics.mostSessions).toBe(1);
@@ -76,7 +77,7 @@ describe('one session', () => {
     const bench = await benchWithKey({ now: clock.now });
     const pool = poolOf([bench], { clock });
     await pool.execute(sign(), { priority: 'user' });
-    await vi.waitUntil(() => clock.waiting > 0, { interval: 1 });
+    await vi.waitUntil(() => clock.waiting > 0, patience);
     clock.advance(3_600_000);
     expect(await pool.execute(sign(), { priority: 'user' })).toHaveLength(64);
     expect(signaturesOf(bench.simulator.device)).toBe(2);
@@ -91,7 +92,7 @@ describe('one session', () => {
     now += 30_001;
     for (let i = 0; i < 16; i++) await bench.session();
     now += 30_001;
-    await vi.waitUntil(() => clock.waiting > 0, { interval: 1 });
+    await vi.waitUntil(() => clock.waiting > 0, patience);
     clock.advance(60_000);
     expect(await pool.execute(sign(), { priority: 'user' })).toHaveLength(64);
   });
@@ -105,7 +106,7 @@ describe('one session', () => {
     const settled = vi.fn<() => void>();
     void signature.then(settled);
     while (settled.mock.calls.length === 0) {
-      await vi.waitUntil(() => clock.waiting > 0 || settled.mock.calls.length > 0, { interval: 1 });
+      await vi.waitUntil(() => clock.waiting > 0 || settled.mock.calls.length > 0, patience);
       clock.advance(5_000);
     }
     expect(await signature).toHaveLength(64);
@@ -166,7 +167,7 @@ describe('a lost session', () => {
     const signatures = Array.from({ length: 150 }, () => pool.execute(sign(), { priority: 'host' }));
     for (let kill = 0; kill < 3; kill++) {
       const before = signaturesOf(bench.simulator.device);
-      await vi.waitUntil(() => signaturesOf(bench.simulator.device) > before + 10, { interval: 1 });
+      await vi.waitUntil(() => signaturesOf(bench.simulator.device) > before + 10, patience);
       await bench.simulator.stopConnector();
       await bench.simulator.startConnector();
     }
@@ -194,8 +195,11 @@ describe('a lost session', () => {
     const pool = poolOf([bench]);
     await pool.execute(sign(), { priority: 'user' });
     bench.simulator.faults.deviceGone = true;
-    const signal = AbortSignal.timeout(300);
-    const signature = pool.execute(sign(), { priority: 'user', signal });
+    const deadline = new AbortController();
+    const signature = pool.execute(sign(), { priority: 'user', signal: deadline.signal });
+    signature.catch(() => {});
+    await vi.waitUntil(() => pool.devices[0]?.failure !== undefined, patience);
+    deadline.abort();
     await expect(signature).rejects.toMatchObject({ code: 'unavailable' });
     await expect(signature).rejects.toThrow(/HTTP status 500/);
     bench.simulator.faults.deviceGone = false;
@@ -211,7 +215,7 @@ describe('the queue', () => {
     const run = (name: 'user' | 'host'): Promise<unknown> =>
       pool.execute(sign(), { priority: name }).then(() => order.push(name));
     const hosts = Array.from({ length: 30 }, () => run('host'));
-    await vi.waitUntil(() => order.length > 0, { interval: 1 });
+    await vi.waitUntil(() => order.length > 0, patience);
     const before = order.length;
     await run('user');
     expect(order.indexOf('user') - before).toBeLessThanOrEqual(2);
@@ -258,12 +262,12 @@ describe('two devices', () => {
     const pool = poolOf(benches);
     const [first, second] = benches.map(({ simulator }) => simulator);
     const signatures = Array.from({ length: 100 }, () => pool.execute(sign(), { priority: 'host' }));
-    await vi.waitUntil(() => signaturesOf(first!.device) > 5 && signaturesOf(second!.device) > 5, { interval: 1 });
+    await vi.waitUntil(() => signaturesOf(first!.device) > 5 && signaturesOf(second!.device) > 5, patience);
     await first!.stopConnector();
     expect(await Promise.all(signatures)).toHaveLength(100);
     expect(pool.devices.map(({ ready }) => ready)).toEqual([false, true]);
     await first!.startConnector();
-    await vi.waitUntil(() => pool.devices.every(({ ready }) => ready));
+    await vi.waitUntil(() => pool.devices.every(({ ready }) => ready), patience);
   });
 
   test('one that does not pass its check gets no work', async () => {
@@ -305,10 +309,10 @@ describe('the audit log', () => {
   test('that was tampered with raises an alarm, and the device goes on', async () => {
     const { bench, sink, pool, events } = await auditedPool();
     await pool.execute(sign(), { priority: 'user' });
-    await vi.waitUntil(() => sink.batches.length > 0);
+    await vi.waitUntil(() => sink.batches.length > 0, patience);
     bench.simulator.device.memory.log.lastDigest = Buffer.alloc(16);
     for (let i = 0; i < 30; i++) await pool.execute(sign(), { priority: 'user' });
-    await vi.waitUntil(() => events.some(({ kind }) => kind === 'log-alarm'));
+    await vi.waitUntil(() => events.some(({ kind }) => kind === 'log-alarm'), patience);
     expect(sink.batches.some(({ alarm }) => alarm?.code === 'log-chain-broken')).toBe(true);
     expect(await pool.execute(sign(), { priority: 'user' })).toHaveLength(64);
   });

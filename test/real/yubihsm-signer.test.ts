@@ -20,6 +20,7 @@ import { certify, exampleFields, signerContract, type SignerUnderTest } from '#t
 import { type Bench, factoryKeys, makeAuthKey, makeKey, startBench } from './yubihsm-fixture.ts';
 
 const nowSeconds = (): number => Math.floor(Date.now() / 1000);
+const patience = { timeout: 60_000, interval: 5 };
 const { privateKey: timestampPrivateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 
 const template: SshTemplate = {
@@ -130,7 +131,11 @@ describe('the signer', () => {
     await using hsm = await openHsm(optionsFor([bench]));
     await certify(hsm.signer(5));
     bench.simulator.faults.deviceGone = true;
-    const signed = hsm.signer(5).sign(new Uint8Array(10), { priority: 'host', signal: AbortSignal.timeout(200) });
+    const deadline = new AbortController();
+    const signed = hsm.signer(5).sign(new Uint8Array(10), { priority: 'host', signal: deadline.signal });
+    signed.catch(() => {});
+    await vi.waitUntil(() => hsm.pool.devices[0]?.failure !== undefined, patience);
+    deadline.abort();
     await expect(signed).rejects.toMatchObject({ code: 'aborted' });
     await expect(signed).rejects.toThrow(/HTTP status 500/);
   });
@@ -177,7 +182,7 @@ describe('the signer', () => {
     }
     await using hsm = await openHsm(optionsFor([first, second]));
     await Promise.all(Array.from({ length: 20 }, () => certify(hsm.signer(5))));
-    await vi.waitUntil(() => hsm.pool.devices[1]?.failure?.code === 'key-mismatch');
+    await vi.waitUntil(() => hsm.pool.devices[1]?.failure?.code === 'key-mismatch', patience);
     expect(second.simulator.device.statistics.executed.get(0x6a)).toBeUndefined();
   });
 });

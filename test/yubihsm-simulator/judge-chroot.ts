@@ -5,48 +5,51 @@
  * Debian 13 with the packages `yubihsm-shell` (the command), `yubihsm-wrap` (makes wrapped objects off-line),
  * `yubihsm-pkcs11` (the vendor's PKCS#11 module), `python3` (calls the vendor's library where the shell cannot) and
  * `libatomic1` (Node needs it, to load the module there) into a cache directory that is in no repository. It needs root,
- * the package `debootstrap`, and the Debian mirror; the first run takes about a minute, later ones nothing.
+ * the package `debootstrap`, and the Debian mirror; the first run takes about a minute, later ones nothing. Test files that
+ * want it at the same time wait for each other (`flock`).
  *
  * By hand: node test/yubihsm-simulator/judge-chroot.ts        prints the directory
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 
 const packages = ['yubihsm-shell', 'yubihsm-wrap', 'yubihsm-pkcs11', 'python3', 'libatomic1'];
 const contents = `${packages.join(' ')}\n`;
-const defaultDirectory = join(import.meta.dirname, '../../node_modules/.cache/countersign/judge-trixie');
+const directory = join(import.meta.dirname, '../../node_modules/.cache/countersign/judge-trixie');
 const doneMark = '.judge-ready';
+/** The argument of the process that has the lock. */
+const LOCKED = '--locked';
 
-/** The options of {@link prepareJudge}. */
-export interface JudgeOptions {
-  /** Where the chroot is, or is to be made. */
-  directory?: string;
-  /** The Debian mirror. */
-  mirror?: string;
-  signal?: AbortSignal;
+/** What a test that waits for {@link prepareJudge} is to allow: the first time, on two cores that have much else to do. */
+export const judgePreparationMs = 600_000;
+
+/** Makes the chroot unless it is there already, and returns its directory. The kernel ends the lock of a process that is killed. */
+export async function prepareJudge(): Promise<string> {
+  if (isReady()) return directory;
+  mkdirSync(dirname(directory), { recursive: true });
+  await execa('flock', [`${directory}.lock`, process.execPath, import.meta.filename, LOCKED], { stdin: 'ignore' });
+  return directory;
 }
 
-/**
- * Makes the chroot unless it is there already, and returns its directory. A half-made one of an interrupted run is
- * thrown away and made anew: the directory gets its name only when it is complete.
- */
-export async function prepareJudge(options: JudgeOptions = {}): Promise<string> {
-  const directory = options.directory ?? defaultDirectory;
+function isReady(): boolean {
   const mark = join(directory, doneMark);
-  if (existsSync(mark) && readFileSync(mark, 'utf8') === contents) return directory;
+  return existsSync(mark) && readFileSync(mark, 'utf8') === contents;
+}
+
+/** A half-made one of an interrupted run is thrown away and made anew: the directory gets its name only when it is complete. */
+async function makeJudge(): Promise<void> {
+  if (isReady()) return;
   const partial = `${directory}.partial`;
   rmSync(partial, { recursive: true, force: true });
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(partial, { recursive: true });
-  await debootstrap(partial, options);
+  await debootstrap(partial);
   writeFileSync(join(partial, doneMark), contents);
   renameSync(partial, directory);
-  return directory;
 }
 
-async function debootstrap(target: string, options: JudgeOptions): Promise<void> {
-  const mirror = options.mirror ?? 'http://deb.debian.org/debian';
+async function debootstrap(target: string): Promise<void> {
   await execa(
     'debootstrap',
     [
@@ -55,9 +58,9 @@ async function debootstrap(target: string, options: JudgeOptions): Promise<void>
       `--include=${packages.join(',')}`,
       'trixie',
       target,
-      mirror,
+      'http://deb.debian.org/debian',
     ],
-    { stdio: ['ignore', 'inherit', 'inherit'], ...(options.signal ? { cancelSignal: options.signal } : {}) },
+    { stdio: ['ignore', 'inherit', 'inherit'] },
   );
 }
 
@@ -87,4 +90,7 @@ export async function runInJudge(
   return { exitCode: result.exitCode, stdout: result.stdout, stderr: result.stderr };
 }
 
-if (import.meta.main) process.stdout.write(`${await prepareJudge()}\n`);
+if (import.meta.main) {
+  if (process.argv[2] === LOCKED) await makeJudge();
+  else process.stdout.write(`${await prepareJudge()}\n`);
+}
