@@ -16,7 +16,7 @@ let stage: Stage;
 let victim: HonestHost;
 
 beforeAll(async () => {
-  stage = await openStage({ settings: { dial_back: { timeout: '3s' }, dns: { timeout: '2s' } } });
+  stage = await openStage({ settings: { dial_back: { timeout: '60s' }, dns: { timeout: '30s' } } });
   victim = await stage.addHost('victim');
 });
 afterAll(async () => stage?.[Symbol.asyncDispose]());
@@ -33,6 +33,13 @@ async function addServer(label: string, behaviour: Behaviour) {
 async function privateKeyOf({ sshd, machine }: HonestHost): Promise<string> {
   return readFile(join(machine.ssh.outside, sshd.keyNames[0] ?? ''), 'utf8');
 }
+
+/** Holds whoever dials for as long as they stay. */
+const tarpit: Behaviour = {
+  kind: 'tarpit',
+  periodMilliseconds: 1000,
+  text: 'SSH-2.0-OpenSSH_9.2p1 and so on, byte by byte, for as long as anybody listens',
+};
 
 const challenge =
   (claim: Claim, client: EnrolmentClient = stage.client) =>
@@ -154,14 +161,15 @@ describe('dial-back', () => {
   });
 
   holds('tarpit', async () => {
-    const text = 'SSH-2.0-OpenSSH_9.2p1 and so on, byte by byte, for as long as anybody listens';
-    const { claim, server } = await addServer('tarpit', { kind: 'tarpit', periodMilliseconds: 1000, text });
-    await expectRefused(stage, 'dial-back-too-slow', challenge(claim));
+    const { claim, server } = await addServer('tarpit', tarpit);
+    const ca = await stage.serveCopy('hasty', { dial_back: { timeout: '3s' } });
+    await using store = await ca.ca.openStore();
+    await expectRefused({ store }, 'dial-back-too-slow', challenge(claim, await stage.clientOf({ ca })));
     expect(server.accepted()).toBe(1);
   });
 
   holds('hang-up', async () => {
-    const { claim, server } = await addServer('patient', { kind: 'silent' });
+    const { claim, server } = await addServer('patient', tarpit);
     const head = await stage.store.auditHead();
     {
       await using impatient = new EnrolmentClient({ url: stage.ca.url, rootPem: await stage.ca.ca.rootPem() });

@@ -102,7 +102,8 @@ holds('all-key-types', async () => {
     if ('refused' in result) expect.unreachable(result.refused.text);
     expect(result.certificate.principals).toEqual([host.name]);
     // sshd counts who connects and does not log in: one connection for each step, told which key to show.
-    expect(host.sshd.process.stderr().match(/Connection from .* port/g)).toHaveLength(2);
+    const connections = () => host.sshd.process.stderr().match(/Connection from .* port/g);
+    await expect.poll(connections, { timeout: 60_000 }).toHaveLength(2);
   }
 });
 

@@ -15,7 +15,7 @@ let stage: Stage;
 let hosts: HonestHost[];
 
 beforeAll(async () => {
-  const limits = { concurrent_per_requester: PER_REQUESTER, concurrent_per_target: PER_TARGET, timeout: '3s' };
+  const limits = { concurrent_per_requester: PER_REQUESTER, concurrent_per_target: PER_TARGET, timeout: '60s' };
   stage = await openStage({ settings: { dial_back: limits } });
   hosts = [await stage.addHost('web1'), await stage.addHost('web2')];
 });
@@ -48,7 +48,7 @@ holds('many-at-once', async () => {
   const codes = countCodes(answers);
   expect(Object.keys(codes).toSorted()).toEqual(['dial-back-too-slow', 'overloaded']);
   expect(codes['overloaded']).toBeGreaterThan(REQUESTS / 2);
-  expect(server.accepted()).toBe(codes['dial-back-too-slow']);
+  await expect.poll(() => server.accepted(), { timeout: 60_000 }).toBe(codes['dial-back-too-slow']);
   const refused = answers.filter(({ status }) => status === 429);
   expect(refused.every(({ headers }) => /^\d+$/.test(String(headers['retry-after'])))).toBe(true);
   const audited = (await stage.auditSince(head.count)).filter(({ outcome }) => outcome === 'refused');
@@ -66,7 +66,7 @@ holds('slow-names-at-once', async () => {
     }),
     { host: stage.lab.clientAddress },
   );
-  const ca = await stage.serveCopy('slow-names', { dns: { servers: [dns.address], timeout: '5s' } });
+  const ca = await stage.serveCopy('slow-names', { dns: { servers: [dns.address], timeout: '30s' } });
   const greedy = await stage.clientOf({ ca, from: stage.lab.otherClients[0] ?? '' });
   const honest = await stage.clientOf({ ca });
   const names = Array.from({ length: 8 }, (_, i) => `slow${i}.lab.example`);
@@ -91,7 +91,8 @@ holds('refused-without-end', async () => {
   const claim = { ...host.claim, names: ['not.allowed.example'] };
   const head = await stage.store.auditHead();
   const answers: Answer[] = [];
-  for (let batch = 0; batch < 20; batch += 1) {
+  // The budget refills as time passes: on a slow machine it takes some more to use it up.
+  while (answers.length < 1000 || (answers.at(-1)?.status !== 429 && answers.length < 20_000)) {
     answers.push(...(await Promise.all(Array.from({ length: 50 }, async () => stubborn.challenge(claim)))));
   }
   const codes = countCodes(answers);

@@ -8,6 +8,8 @@ import type { LabZone, Machine } from './lab.ts';
 
 /** Answered by every configuration, to see that the server is up. */
 const CANARY = 'canary.lab.example';
+/** On a machine that has much else to do. Until it listens each question comes back at once. */
+const PATIENCE_MS = 60_000;
 
 export class DnsmasqServer implements AsyncDisposable {
   readonly #machine: Machine;
@@ -39,11 +41,10 @@ export class DnsmasqServer implements AsyncDisposable {
   async #untilItSays(canary: string): Promise<void> {
     const resolver = new Resolver({ timeout: 200, tries: 1 });
     resolver.setServers([...this.#machine.addresses]);
-    for (let attempt = 0; attempt < 100; attempt += 1) {
+    for (const deadline = performance.now() + PATIENCE_MS; performance.now() < deadline; await sleep(20)) {
       const answer = await resolver.resolve4(CANARY).catch(() => []);
       if (answer[0] === canary) return;
       if (this.#process?.ending !== undefined) break;
-      await sleep(20);
     }
     throw new Error(`dnsmasq does not answer:\n${this.#process?.stderr() ?? ''}`);
   }

@@ -31,12 +31,12 @@ export async function ssh(user: SshUser, host: { name: string; machine: Machine 
     IdentityAgent: 'none',
     IdentityFile: identity,
     PreferredAuthentications: 'publickey',
-    ConnectTimeout: '10',
+    ConnectTimeout: '60',
     ...whereItIs(lab, host),
   };
   const words = Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
   const argv = machine.command(['ssh', '-F', 'none', ...words, `${loginName}@${host.name}`, command]);
-  return execa(argv[0], argv.slice(1), { reject: false, stdin: 'ignore', timeout: 30_000 });
+  return execa(argv[0], argv.slice(1), { reject: false, stdin: 'ignore', timeout: 100_000 });
 }
 
 /** With namespaces DNS says where a name is; on loopback ssh has no DNS server of its own and is told. */

@@ -1,4 +1,5 @@
 /** A real sshd on a machine of a laboratory: host keys made by ssh-keygen, a configuration as Debian lays it out, user certificates. */
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -61,8 +62,9 @@ export async function startLabSshd(lab: Lab, machine: Machine, options: LabSshdO
     hostKeys: await Promise.all(keyNames.map(async (name) => readKey(join(outside, name)))),
     install: async (certificate, userCaLine, principal) => {
       await installCertificate(machine, keyNames[0] ?? '', certificate, userCaLine, principal);
+      const starts = countListening(sshd) / machine.addresses.length;
       sshd.signal('SIGHUP');
-      await untilListening(sshd, machine, 2);
+      await untilListening(sshd, machine, starts + 1);
     },
     [Symbol.asyncDispose]: async () => sshd[Symbol.asyncDispose](),
   };
@@ -75,10 +77,18 @@ async function penaltiesOff(): Promise<string[]> {
   return Number(major) * 100 + Number(minor) >= 908 ? ['PerSourcePenalties no'] : [];
 }
 
-/** sshd says so once for each address and start. */
-async function untilListening(sshd: LabProcess, { addresses }: Machine, starts: number): Promise<void> {
+/**
+ * sshd says so once for each address and start, before it handles signals: a SIGHUP in between ends it. Its PidFile comes after both, and goes
+ * when it starts anew.
+ */
+async function untilListening(sshd: LabProcess, { addresses, ssh }: Machine, starts: number): Promise<void> {
   const wanted = addresses.length * starts;
-  await sshd.until((one) => (one.stderr().match(/Server listening on/g) ?? []).length >= wanted);
+  const pidFile = join(ssh.outside, 'sshd.pid');
+  await sshd.until((one) => countListening(one) >= wanted && existsSync(pidFile));
+}
+
+function countListening(sshd: LabProcess): number {
+  return sshd.stderr().split('Server listening on ').length - 1;
 }
 
 async function installCertificate(
