@@ -11,7 +11,6 @@ import { type HostContext, candidatePath } from './host-context.ts';
 import { HostError } from './host-error.ts';
 import { hostDirectory } from './host-record.ts';
 import type { ReloadMethod } from './reload-choice.ts';
-import { reloadSshd } from './reload.ts';
 import { reloadAndSettle, waitUntilAnswering, waitUntilServed } from './served-check.ts';
 
 const UNTOUCHED = 'Every file is as it was, and sshd was not touched.';
@@ -100,7 +99,7 @@ async function write(
 }
 
 async function reload({ settings }: HostContext, method: ReloadMethod | undefined): Promise<void> {
-  if (method !== undefined) await reloadAndSettle(settings, async () => reloadSshd(method));
+  if (method !== undefined) await reloadAndSettle(settings, method);
 }
 
 async function checkResult({ settings }: HostContext, { certificates }: ActivateOptions): Promise<void> {

@@ -3,7 +3,7 @@ import { systemErrorReason } from '../failure.ts';
 import { type Journal, recoverTransaction } from './file-transaction.ts';
 import { HostError } from './host-error.ts';
 import { hostDirectory } from './host-record.ts';
-import { findReloadMethod, reloadSshd } from './reload.ts';
+import { findReloadMethod } from './reload.ts';
 import { reloadAndSettle } from './served-check.ts';
 import { findSshd } from './sshd-program.ts';
 
@@ -41,5 +41,5 @@ async function reloadAgain({ context }: Journal): Promise<void> {
   const sshd = await findSshd({ sshd: context.sshd, sshdConfig: context.sshdConfig });
   const settings = await sshd.readSettings();
   const method = await findReloadMethod(settings, context.reload === '' ? undefined : context.reload);
-  await reloadAndSettle(settings, async () => reloadSshd(method));
+  await reloadAndSettle(settings, method);
 }

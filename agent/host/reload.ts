@@ -5,7 +5,7 @@
 import { execFile } from 'node:child_process';
 import { access, readFile } from 'node:fs/promises';
 import { printable } from '../ca/foreign-text.ts';
-import { systemErrorReason } from '../failure.ts';
+import { sendHangUp } from './hang-up.ts';
 import { HostError } from './host-error.ts';
 import { type Listener, findListeners, processName } from './listener.ts';
 import { type ReloadMethod, chooseReload } from './reload-choice.ts';
@@ -57,21 +57,6 @@ async function listenerOfPidFile(path: string | undefined): Promise<Listener | u
   const text = path === undefined ? '' : await readFile(path, 'utf8').catch(() => '');
   const pid = /^\d{1,9}\s*$/.test(text) ? Number(text) : 0;
   return pid > 1 && (await processName(pid)) === 'sshd' ? { pid, name: 'sshd', unit: undefined } : undefined;
-}
-
-function sendHangUp(pid: number): void {
-  try {
-    process.kill(pid, 'SIGHUP');
-  } catch (cause) {
-    throw new HostError(
-      'reload-failed',
-      `sshd (process ${pid}) cannot be told to reload: ${systemErrorReason(cause)}`,
-      {
-        cause,
-        advice: 'Run as root.',
-      },
-    );
-  }
 }
 
 async function runCommand([program, ...args]: readonly [string, ...string[]]): Promise<void> {

@@ -4,15 +4,18 @@ import type { Certificate } from '#openssh/certificate.ts';
 import { type KeyType, keyTypes } from '#openssh/key-type.ts';
 import { equalBytes } from '#openssh/wire.ts';
 import { certificateAlgorithms, plainAlgorithms } from './certificate-algorithm.ts';
+import { hearsHangUp, pollUntil, untilHangUpIsHeard } from './hang-up.ts';
 import { HostError } from './host-error.ts';
 import { listeningInodesOn } from './listener.ts';
+import type { ReloadMethod } from './reload-choice.ts';
+import { reloadSshd } from './reload.ts';
 import { formatHostPort, probeHostKey } from './served-key.ts';
 import { type Endpoint, type SshdSettings, localEndpoints } from './sshd-settings.ts';
 
 /** Few and growing: newer sshd counts connections without a login against their source address (PerSourcePenalties). */
 const RETRY_DELAYS_MS = [60, 150, 400, 1000, 2000, 4000];
+/** For reloads of which it is not known whether they close the sockets at all. */
 const REOPEN_TIMEOUT_MS = 1000;
-const REOPEN_POLL_MS = 5;
 
 const everyAlgorithm = (Object.keys(keyTypes) as KeyType[]).flatMap(plainAlgorithms);
 
@@ -57,18 +60,28 @@ export async function waitUntilAnswering(settings: SshdSettings): Promise<boolea
 }
 
 /**
- * Runs `reload` and waits until sshd has closed its listening sockets and opened new ones; a second at most, since a reload that
- * cannot be watched this way (other system, other namespace) is watched by asking for the certificate.
+ * Reloads sshd and waits until it has closed its listening sockets and opened new ones, and would hear of another reload. What cannot be watched
+ * this way (other system, other namespace, a command that does something else) is watched by asking for the certificate.
+ * @throws HostError `reload-failed`
  */
-export async function reloadAndSettle(settings: SshdSettings, reload: () => Promise<void>): Promise<void> {
-  const before = await listeningInodesOn(settings.endpoints);
-  await reload();
-  const deadline = Date.now() + (before.size === 0 ? 0 : REOPEN_TIMEOUT_MS);
-  while (Date.now() < deadline) {
-    const now = await listeningInodesOn(settings.endpoints);
-    if (now.size > 0 && now.isDisjointFrom(before)) return;
-    await sleep(REOPEN_POLL_MS);
-  }
+export async function reloadAndSettle({ endpoints }: SshdSettings, method: ReloadMethod): Promise<void> {
+  if (method.kind === 'signal') await untilHangUpIsHeard(method.pid);
+  const before = await listeningInodesOn(endpoints);
+  await reloadSshd(method);
+  if (before.size === 0 || method.kind === 'none') return;
+  const isReopened = async () => {
+    const now = await listeningInodesOn(endpoints);
+    return now.size > 0 && now.isDisjointFrom(before);
+  };
+  if (method.kind === 'signal') await pollUntil(async () => hasStartedAnew(method.pid, isReopened));
+  else await pollUntil(isReopened, REOPEN_TIMEOUT_MS);
+}
+
+/** True too when there is nothing to wait for any more: the process is gone. */
+async function hasStartedAnew(pid: number, isReopened: () => Promise<boolean>): Promise<boolean> {
+  const reopened = await isReopened();
+  const isHeard = await hearsHangUp(pid); // asked later, so that it is the new sshd that hears
+  return isHeard === undefined || (reopened && isHeard);
 }
 
 async function firstAnswer(settings: SshdSettings, algorithms: readonly string[]) {
