@@ -42,8 +42,7 @@ beforeAll(async () => {
   issuers.huge.faults.set('keys', 'huge');
   issuers.broken.faults.set('keys', 'broken');
   await issuers.down[Symbol.asyncDispose]();
-  hanging = Promise.all([codeOf(issuers.hangsAtOnce), codeOf(issuers.hangsLater)]);
-  hanging.catch(() => undefined); // until it is waited for
+  hanging = askThoseThatHang();
 });
 afterAll(async () => stage?.[Symbol.asyncDispose]());
 
@@ -53,14 +52,26 @@ const codeFor = async (token: string): Promise<string> => (await stage.ask(token
 const codeOf = async (issuer: TokenIssuer, change: object = {}): Promise<string> =>
   (await stage.signIn(issuer, change)).code;
 
+/** Resolves when both were given up. */
+function askThoseThatHang(): Promise<string[]> {
+  const { hangsAtOnce, hangsLater } = stage.issuers;
+  const answers = Promise.all([codeOf(hangsAtOnce), codeOf(hangsLater)]);
+  answers.catch(() => undefined); // until it is waited for
+  return answers;
+}
+
 holds('provider-hangs', async () => {
   const { hangsAtOnce, hangsLater } = stage.issuers;
-  const order: string[] = [];
-  const given = hanging.then(() => order.push('given up'));
-  given.catch(() => undefined);
   await expect.poll(() => hangsAtOnce.fetches.discovery + hangsLater.fetches.keys, { timeout: 60_000 }).toBe(2);
-  order.push(await codeOf(corp));
-  expect(order).toEqual(['issued']);
+  let given = hanging;
+  const comesFirst = async (): Promise<string> => {
+    const other = codeOf(corp);
+    const first = await Promise.race([given.then(() => 'given up'), other]);
+    await other;
+    if (first === 'given up') given = askThoseThatHang(); // this machine stood still for ten seconds: once more
+    return first;
+  };
+  await expect.poll(comesFirst, { timeout: 90_000 }).toBe('issued');
 });
 
 holds('other-client', async () => {

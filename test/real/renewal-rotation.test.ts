@@ -16,7 +16,7 @@ import { makeHostKey, sshpopToken, statusRequest } from '../support/sshpop-clien
 const program = join(import.meta.dirname, '../../ca-lite/main.ts');
 const caOf = (blob: Uint8Array) => fingerprintOf(encodePublicKey(decodeCertificate(blob).signatureKey));
 
-test('start, switch and retire, each when the hosts are ready', async () => {
+test('start, switch and retire, each when the hosts are ready', { timeout: 300_000 }, async () => {
   await using ca = await ClockCa.make();
   const directory = await mkdtemp(join(tmpdir(), 'countersign-rotation-'));
   const passphraseFile = join(directory, 'passphrase');

@@ -91,7 +91,7 @@ function makeTokenKeys(labels: readonly string[]): void {
 test.each([
   ['a YubiHSM', yubihsm],
   ['a PKCS#11 token', pkcs11],
-] as const)('a running CA walks to another key in %s', async (_name, prepare) => {
+] as const)('a running CA walks to another key in %s', { timeout: 300_000 }, async (_name, prepare) => {
   const directory = await mkdtemp(join(tmpdir(), 'countersign-rotation-device-'));
   onTestFinished(() => rm(directory, { recursive: true, force: true }));
   const { signer, next, absent } = await prepare(directory);

@@ -67,7 +67,7 @@ async function hostKeyOf(sshd: TestSshd): Promise<HostKey> {
   return { privateKey, publicKey, blob: encodeBase64(encodePublicKey(publicKey)) };
 }
 
-test('a running CA takes each step of both rotations, and no request fails', async () => {
+test('a running CA takes each step of both rotations, and no request fails', { timeout: 300_000 }, async () => {
   const made = await makeCa({ within: path('busy'), quick: true, initOptions });
   await using ca = await made.serve();
   await using stage = await RotationStage.open(ca);
@@ -124,7 +124,7 @@ test('a running CA takes each step of both rotations, and no request fails', asy
   }
 });
 
-test('killed between the steps, the CA goes on where the record of CA keys is', async () => {
+test('killed between the steps, the CA goes on where the record of CA keys is', { timeout: 300_000 }, async () => {
   const made = await makeCa({ within: path('killed'), quick: true, initOptions });
   const start = ['start', '--type', 'host', '--passphrase-file', made.passphraseFile];
   const first = await serving(made, async (stage) => {
