@@ -81,7 +81,7 @@ describe('before the CA is asked', () => {
     const config = await readFile(host.sshd.configPath, 'utf8');
     await writeFile(host.sshd.configPath, config.replace(/^HostKey .*$/m, `HostKey ${other}`));
     expect(await host.enroll()).toMatchObject({ status: 1, code: 'key-not-served' });
-    process.kill(host.sshd.pid);
+    await host.sshd.stop();
     expect(await host.enroll()).toMatchObject({ status: 1, code: 'sshd-not-answering' });
     await writeFile(host.sshd.configPath, 'Nonsense yes\n');
     const { status, code, stderr } = await host.enroll();

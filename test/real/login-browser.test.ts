@@ -242,8 +242,9 @@ describe('countersign login', () => {
 
 /** @returns the code that the terminal shows */
 async function openDevicePage(login: ReturnType<LoginStage['startLogin']>, page: Page): Promise<string> {
-  await login.until((each) => each.stderr().includes('enter the code'));
-  const [, url = '', code = ''] = /Open (\S+)\nand enter the code {2}(\S+)/.exec(login.stderr()) ?? [];
+  const prompt = /Open (\S+)\nand enter the code {2}(\S+)\n/;
+  await login.until((each) => prompt.test(each.stderr()));
+  const [, url = '', code = ''] = prompt.exec(login.stderr()) ?? [];
   await page.goto(url);
   return code;
 }
