@@ -5,5 +5,7 @@ import { openConfig } from '../directory/open-config.ts';
 export async function checkConfig({ dir }: { readonly dir: string }): Promise<void> {
   const layout = caLayout(dir);
   await openConfig(layout);
-  process.stdout.write(`${layout.config} is in order. A running CA reads it when it starts.\n`);
+  process.stdout.write(
+    `${layout.config} is in order. A running CA takes it over with SIGHUP (systemctl reload countersign-ca).\n`,
+  );
 }

@@ -95,7 +95,11 @@ function addImportIntermediate(program: Command): void {
 
 function addServe(program: Command): void {
   addPassphraseOptions(
-    command(program, 'serve', 'answer requests until SIGTERM or SIGINT; requests in flight are finished first'),
+    command(
+      program,
+      'serve',
+      'answer requests until SIGTERM or SIGINT; requests in flight are finished first. SIGHUP: read ca.toml anew',
+    ),
   )
     .option('--address <[host]:port>', 'listen here instead of where ca.toml says')
     .option('--json', 'print one JSON object when ready')

@@ -1,5 +1,6 @@
 /** `countersign-ca serve` */
 import pino from 'pino';
+import type { Config } from '../config/config.ts';
 import { parseListenAddress } from '../config/listen-address.ts';
 import { CommandError } from '../command-error.ts';
 import { caLayout } from '../directory/layout.ts';
@@ -18,10 +19,15 @@ export interface ServeCommandOptions extends PassphraseOptions {
 export async function serve(options: ServeCommandOptions): Promise<void> {
   const manager = openServiceManager();
   const layout = caLayout(options.dir);
-  const read = await openConfig(layout);
-  const listen = options.address === undefined ? read.listen : parseListenAddress(options.address);
-  if (listen === undefined) throw new CommandError('--address must be HOST:PORT, [IPV6]:PORT or :PORT.');
-  const config = { ...read, listen };
+  const heedReloads = catchHangups();
+  const listen = options.address === undefined ? undefined : parseListenAddress(options.address);
+  if (options.address !== undefined && listen === undefined)
+    throw new CommandError('--address must be HOST:PORT, [IPV6]:PORT or :PORT.');
+  const read = async (): Promise<Config> => {
+    const config = await openConfig(layout);
+    return listen === undefined ? config : { ...config, listen };
+  };
+  const config = await read();
   const log = pino(
     { level: config.log.level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
     pino.destination({ dest: 2, sync: false }),
@@ -32,6 +38,8 @@ export async function serve(options: ServeCommandOptions): Promise<void> {
   await serveCa({
     layout,
     config,
+    readAgain: read,
+    heedReloads,
     passphrase,
     log,
     stop: stopping.signal,
@@ -39,6 +47,18 @@ export async function serve(options: ServeCommandOptions): Promise<void> {
     ready: (listening) => announce(listening, options),
   });
   log.flush();
+}
+
+/** From the start on, since SIGHUP would end the process. */
+function catchHangups(): (reload: () => void) => void {
+  let missed = false;
+  let tell = (): void => void (missed = true);
+  process.on('SIGHUP', () => tell());
+  return (reload) => {
+    tell = reload;
+    if (missed) reload();
+    missed = false;
+  };
 }
 
 function announce(listening: Listening, { json, dir }: ServeCommandOptions): void {

@@ -10,7 +10,7 @@ import fastify, { type FastifyRequest, LogController } from 'fastify';
 import { ApiErrorBody, isApiErrorCode } from '#protocol/api-error.ts';
 import { version } from '#protocol/version.ts';
 import { answerBrokenRequest, refusePath } from './broken-request.ts';
-import type { CaContext } from './context.ts';
+import type { CaContext, ContextSource } from './context.ts';
 import { Drain } from './drain.ts';
 import { sendFailure, sendRefusal, tooManyRefusals, unknownRoute, wrongMethod } from './failure.ts';
 import { type Metrics, createMetrics } from './metrics.ts';
@@ -37,11 +37,13 @@ const REQUEST_TIMEOUT_MS = 60_000;
 const KEEP_ALIVE_MS = 75_000;
 const MAX_CONNECTIONS = 10_000;
 
+/** What never changes is taken here; the rest by each request. */
 export async function createServer(
-  context: CaContext,
+  live: ContextSource,
   tls: SecureContextOptions,
   drain = new Drain(),
 ): Promise<CaServer> {
+  const context = live.current;
   const server = fastify({
     https: { ...tls, minVersion: 'TLSv1.2' },
     loggerInstance: context.log,
@@ -67,7 +69,7 @@ export async function createServer(
     sendRefusal(reply, isKnownPath(server, request) ? wrongMethod : unknownRoute),
   );
   await describe(server, context);
-  for (const prefix of ['', '/1.0']) await server.register(routesOf(context), { prefix });
+  for (const prefix of ['', '/1.0']) await server.register(routesOf(live), { prefix });
   server.get('/metrics', { schema: { hide: true } }, async (_request, reply) =>
     reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
   );
@@ -75,7 +77,7 @@ export async function createServer(
   return server;
 }
 
-function routesOf(context: CaContext): (server: CaServer) => Promise<void> {
+function routesOf(live: ContextSource): (server: CaServer) => Promise<void> {
   return (server) => {
     // Every route can answer with the error shape; clients made from the OpenAPI document should know.
     server.addHook('onRoute', (route) => {
@@ -84,20 +86,17 @@ function routesOf(context: CaContext): (server: CaServer) => Promise<void> {
       // Queries are texts and have to be converted; a body is what it is, and null (what a Go client sends for unset) is not "".
       if (schema.body !== undefined) route.validatorCompiler = TypeBoxValidatorCompiler;
     });
-    informationRoutes(server, context);
-    sshTrustRoutes(server, context);
-    sshSignRoute(server, context);
-    hostEnrolmentRoutes(server, context);
     for (const add of [
+      informationRoutes,
+      sshSignRoute,
+      hostEnrolmentRoutes,
       sshRenewRoute,
       sshRekeyRoute,
       sshRevokeRoute,
       sshStatusRoute,
-      sshKrlRoutes,
-      trustDocumentRoute,
-      timeRoute,
     ])
-      add(server, context);
+      add(server, live);
+    for (const add of [sshTrustRoutes, sshKrlRoutes, trustDocumentRoute, timeRoute]) add(server, live.current);
     return Promise.resolve();
   };
 }

@@ -3,21 +3,12 @@ import type { KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import type { CertificateType } from '#openssh/certificate.ts';
-import { ownAddresses } from '../address/own-addresses.ts';
 import { CommandError } from '../command-error.ts';
 import type { Config } from '../config/config.ts';
-import { Dialer } from '../dial-back/dialer.ts';
-import { defaultDialBackCapacity, defaultDialBackLimits } from '../dial-back/limits.ts';
-import { Slots } from '../dial-back/slots.ts';
 import type { CaLayout } from '../directory/layout.ts';
 import { authorityOf, storePath } from '../directory/open-config.ts';
 import { readSecret } from '../directory/secrets.ts';
-import { NamedResolver } from '../dns/named-resolver.ts';
-import { type Resolver, defaultDnsLimits } from '../dns/resolver.ts';
-import { SystemResolver } from '../dns/system-resolver.ts';
-import { HostCheck } from '../enrol/host-check.ts';
 import type { CaContext } from '../http/context.ts';
-import { OidcProvisioners } from '../oidc/provisioners.ts';
 import { KrlPublisher } from '../revocation/krl-publisher.ts';
 import { currentKey } from '../rotation/ca-keys.ts';
 import { openHandover } from '../rotation/handover.ts';
@@ -31,9 +22,13 @@ import { deviceLogSink } from './device-log.ts';
 import { type OpenKey, openSigners } from './open-signers.ts';
 import { recordedSigner } from './recorded-signer.ts';
 import { type ServerTls, openServerTls } from './server-tls.ts';
+import { SettingsMaker } from './settings.ts';
 
 export interface OpenCa extends AsyncDisposable {
+  /** As it is at the start. */
   readonly context: CaContext;
+  /** Makes what follows another configuration. */
+  readonly settings: SettingsMaker;
   readonly tls: ServerTls;
   /** To be refreshed when the record of CA keys may have changed. */
   readonly keys: LiveKeys;
@@ -66,20 +61,13 @@ export async function openCa({ layout, config, passphrase, log, now }: OpenOptio
   const tls = await openServerTls({ layout, dnsNames, intermediate, serverKey }, new Date(Number(now()) * 1000));
   const tokenSecret = await readSecret(layout, 'token', passphrase);
   const keys = await openKeys({ layout, config, passphrase, log, now }, store, tokenSecret, stack);
+  const settings = stack.use(new SettingsMaker());
   const context: CaContext = {
-    config,
+    ...settings.make(config),
     store,
     signers: keys.signers,
-    oidc: stack.use(new OidcProvisioners(config.oidc)),
     tokenKey: await loadTokenKey(tokenSecret),
     challengeKeys: keys.challengeKeys,
-    hostCheck: new HostCheck({
-      policy: config.enrolment,
-      resolver: resolverOf(config),
-      dialer: dialerOf(config),
-      slots: checkSlots(config),
-      ownAddresses,
-    }),
     hostCas: keys.hostCas,
     trust: keys.trust,
     statements: keys.statements,
@@ -91,7 +79,7 @@ export async function openCa({ layout, config, passphrase, log, now }: OpenOptio
     log,
   };
   const opened = stack.move();
-  return { context, tls, keys, [Symbol.asyncDispose]: async () => opened.disposeAsync() };
+  return { context, settings, tls, keys, [Symbol.asyncDispose]: async () => opened.disposeAsync() };
 }
 
 /** Those that sign now, ready; those that a rotation brings later are opened when it does. */
@@ -112,26 +100,4 @@ async function openKeys(
   const openKey = await openSigners({ layout, settings, passphrase, handover, places, sink, now, log }, stack);
   const open: OpenKey = async (place) => recordedSigner(await openKey(place), store, now);
   return LiveKeys.open({ store, open, first, log });
-}
-
-function resolverOf({ dns }: Config): Resolver {
-  const limits = { ...defaultDnsLimits, timeoutMilliseconds: dns.timeoutSeconds * 1000 };
-  return dns.servers.length === 0 ? new SystemResolver(limits) : new NamedResolver(dns.servers, limits);
-}
-
-/** As many checks for one requester as dial-backs: a check waits for both, DNS and its dial-backs. */
-function checkSlots({ dialBack }: Config): Slots<'requester'> {
-  const { requester, waitMilliseconds } = defaultDialBackCapacity;
-  return new Slots({ requester: { ...requester, running: dialBack.concurrentPerRequester } }, waitMilliseconds);
-}
-
-function dialerOf({ dialBack }: Config): Dialer {
-  const totalMilliseconds = dialBack.timeoutSeconds * 1000;
-  const limits = { ...defaultDialBackLimits, totalMilliseconds };
-  return new Dialer(limits, {
-    ...defaultDialBackCapacity,
-    total: { ...defaultDialBackCapacity.total, running: dialBack.concurrent },
-    requester: { ...defaultDialBackCapacity.requester, running: dialBack.concurrentPerRequester },
-    target: { ...defaultDialBackCapacity.target, running: dialBack.concurrentPerTarget },
-  });
 }

@@ -1,4 +1,4 @@
-/** `countersign-ca serve`: opens the CA, listens, and on SIGTERM or SIGINT lets requests in flight finish before it closes the store. */
+/** `countersign-ca serve`: opens the CA, listens, reads ca.toml anew on SIGHUP, and on SIGTERM or SIGINT lets requests in flight finish before it closes the store. */
 import { once } from 'node:events';
 import type { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -7,17 +7,23 @@ import { CommandError } from '../command-error.ts';
 import type { Config } from '../config/config.ts';
 import type { CaLayout } from '../directory/layout.ts';
 import { authorityOf } from '../directory/open-config.ts';
+import { LiveContext } from '../http/context.ts';
 import { Drain } from '../http/drain.ts';
 import { createServer } from '../http/server.ts';
 import type { CaServer } from '../http/typed-server.ts';
 import { followKeys } from '../rotation/live-keys.ts';
 import { closeUnfinishedIntents, startHousekeeping } from './housekeeping.ts';
 import { openCa } from './open-ca.ts';
+import { reloadOnWish } from './reload.ts';
 import { type ServiceManager, giveSignsOfLife, storeAnswers } from './service-notice.ts';
 
 export interface ServeOptions {
   readonly layout: CaLayout;
   readonly config: Config;
+  /** Reads the configuration anew, as `config` was read. @throws CommandError */
+  readonly readAgain: () => Promise<Config>;
+  /** Takes what is to be called when the configuration is to be read anew; a wish that came earlier calls it at once. */
+  readonly heedReloads: (reload: () => void) => void;
   readonly passphrase: Uint8Array;
   readonly log: Logger;
   /** Ends serving, gracefully. */
@@ -44,20 +50,23 @@ export async function serve(options: ServeOptions): Promise<void> {
   if (closed > 0)
     log.warn({ closed }, 'issuances that were cut off by a crash were closed; none of them had left the CA');
   if (config.enrolment.allowLoopback) log.warn('enrolment.insecure_allow_loopback is on: for development only');
-  const context = { ...ca.context };
+  const live = new LiveContext(ca.context);
   const drain = new Drain();
-  const server = await createServer(context, ca.tls.material, drain);
+  const server = await createServer(live, ca.tls.material, drain);
   await listen(server, config);
-  using _housekeeping = startHousekeeping(context, ca.tls, (material) =>
+  using _housekeeping = startHousekeeping(ca.context, ca.tls, (material) =>
     (server.server as HttpsServer).setSecureContext(material),
   );
   using _following = followKeys(ca.keys, log);
   const { port: bound } = server.server.address() as AddressInfo;
-  context.authority = authorityOf(config, bound);
-  const url = `https://${context.authority}`;
-  ready({ url, port: bound, rootFingerprint: context.rootFingerprint });
+  live.change({ authority: authorityOf(config, bound) });
+  const { authority, rootFingerprint, store } = live.current;
+  const url = `https://${authority}`;
+  const { settings } = ca;
+  await using _reloads = reloadOnWish({ live, settings, read: options.readAgain, manager, log }, options.heedReloads);
+  ready({ url, port: bound, rootFingerprint });
   manager.notify({ ready: true, status: `serving ${url}` });
-  using _signs = giveSignsOfLife(manager, () => storeAnswers(context.store, now()));
+  using _signs = giveSignsOfLife(manager, () => storeAnswers(store, now()));
   if (!stop.aborted) await once(stop, 'abort');
   manager.notify({ stopping: true, status: 'requests in flight finish first' });
   log.info('stopping: requests in flight finish first');

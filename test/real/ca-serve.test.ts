@@ -181,7 +181,7 @@ describe('the TLS certificate', () => {
     ];
     let now = start - 21n * 86_400n; // so that both certificates are valid for this test's own clock
     await using open = await openCa({ layout, config, passphrase: Buffer.from(PASSPHRASE), log, now: () => now });
-    const server = await createServer(open.context, open.tls.material);
+    const server = await createServer({ current: open.context }, open.tls.material);
     await server.listen({ host: '127.0.0.1', port: 0 });
     const { port } = server.server.address() as AddressInfo;
     const renewed = Promise.withResolvers<void>();

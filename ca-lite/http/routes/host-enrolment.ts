@@ -17,24 +17,24 @@ import { principalsOfHost } from '../../policy/principal-policy.ts';
 import { type Refusal, isRefusal, refuse } from '../../refusal.ts';
 import type { HostTokenRefusal } from '../../store/decisions.ts';
 import { ENROLMENT_PROVISIONER, makeClaims } from '../../token/one-time-token.ts';
-import type { CaContext } from '../context.ts';
+import type { CaContext, ContextSource } from '../context.ts';
 import { accepted } from '../failure.ts';
 import { signalOf } from '../request-end.ts';
 import { type RequestOrigin, originOf } from '../request-origin.ts';
 import type { CaServer } from '../typed-server.ts';
 
-export function hostEnrolmentRoutes(server: CaServer, context: CaContext): void {
+export function hostEnrolmentRoutes(server: CaServer, live: ContextSource): void {
   const challenge = { querystring: ChallengeQuery, response: { 200: ChallengeReply } };
   server.get('/host/challenge', { schema: challenge }, async (request, reply) =>
-    accepted(await giveChallenge(request.query, originOf(request), signalOf(reply), context)),
+    accepted(await giveChallenge(request.query, originOf(request), signalOf(reply), live.current)),
   );
   const token = { body: TokenRequest, response: { 200: TokenReply } };
   server.post('/host/token', { schema: token }, async (request, reply) =>
-    accepted(await giveToken(request.body, originOf(request), signalOf(reply), context)),
+    accepted(await giveToken(request.body, originOf(request), signalOf(reply), live.current)),
   );
   const certificate = { body: TokenRequest, response: { 200: HostCertificateReply } };
   server.post('/host/certificate', { schema: certificate }, async (request, reply) =>
-    accepted(await giveCertificate(request.body, originOf(request), signalOf(reply), context)),
+    accepted(await giveCertificate(request.body, originOf(request), signalOf(reply), live.current)),
   );
 }
 

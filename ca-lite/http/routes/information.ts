@@ -5,26 +5,25 @@ import { HealthReply, ProvisionersReply, RootReply, RootsReply, VersionReply } f
 import { SSHPOP_PROVISIONER } from '#protocol/renewal.ts';
 import { ADMIN_PROVISIONER } from '../../token/one-time-token.ts';
 import { refuse } from '../../refusal.ts';
-import type { CaContext } from '../context.ts';
+import type { CaContext, CaParts, ContextSource } from '../context.ts';
 import { accepted } from '../failure.ts';
 import type { CaServer } from '../typed-server.ts';
 
-export function informationRoutes(server: CaServer, context: CaContext): void {
+export function informationRoutes(server: CaServer, live: ContextSource): void {
   server.get('/health', { schema: { response: { 200: HealthReply } } }, () => ({ status: 'ok' as const }));
   server.get('/version', { schema: { response: { 200: VersionReply } } }, () => ({ version }));
-  rootRoutes(server, context);
+  rootRoutes(server, live.current);
   const query = Type.Object({
     limit: Type.Optional(Type.Integer()),
     cursor: Type.Optional(Type.String({ maxLength: 64 })),
   });
-  const provisioners = provisionersOf(context);
   server.get('/provisioners', { schema: { querystring: query, response: { 200: ProvisionersReply } } }, (request) => ({
-    provisioners: (request.query.cursor ?? '') === '' ? provisioners : [],
+    provisioners: (request.query.cursor ?? '') === '' ? provisionersOf(live.current) : [],
     nextCursor: '',
   }));
 }
 
-function rootRoutes(server: CaServer, { rootPem, rootFingerprint }: CaContext): void {
+function rootRoutes(server: CaServer, { rootPem, rootFingerprint }: CaParts): void {
   const params = Type.Object({ sha: Type.String({ maxLength: 128 }) });
   const unknown = refuse(
     'not-found',

@@ -3,10 +3,10 @@ import { armorSshsig } from '#openssh/sshsig.ts';
 import { KRL_NAMESPACE, KRL_NUMBER_HEADER, KRL_PATH } from '#protocol/trust.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { PublishedKrl } from '../../revocation/krl-builder.ts';
-import type { CaContext } from '../context.ts';
+import type { CaParts } from '../context.ts';
 import type { CaServer } from '../typed-server.ts';
 
-export function sshKrlRoutes(server: CaServer, { krl, statements, now }: CaContext): void {
+export function sshKrlRoutes(server: CaServer, { krl, statements, now }: CaParts): void {
   server.get(KRL_PATH, async (request, reply) => {
     const current = await krl.current();
     if (isKnown(request, reply, current)) return reply.code(304).send();

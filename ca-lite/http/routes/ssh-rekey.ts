@@ -7,15 +7,16 @@ import { type PresentedCertificate, auditRefusal, readPresented } from '../../li
 import { isRekeyProof } from '../../lineage/rekey-proof.ts';
 import { renewHost } from '../../lineage/renew-host.ts';
 import { type Refusal, isRefusal, refuse } from '../../refusal.ts';
-import type { CaContext } from '../context.ts';
+import type { CaContext, ContextSource } from '../context.ts';
 import { sendRefusal } from '../failure.ts';
 import { signalOf } from '../request-end.ts';
 import { originOf } from '../request-origin.ts';
 import type { CaServer } from '../typed-server.ts';
 
-export function sshRekeyRoute(server: CaServer, context: CaContext): void {
+export function sshRekeyRoute(server: CaServer, live: ContextSource): void {
   const schema = { body: SshRekeyRequest, response: { 201: SshRenewReply } };
   server.post('/ssh/rekey', { schema }, async (request, reply) => {
+    const context = live.current;
     const [now, origin] = [context.now(), originOf(request)];
     const presented = await readPresented(request.body.ott, 'rekey', now, context);
     const key = isRefusal(presented) ? presented : judgeRekey(request.body, presented, now, context);

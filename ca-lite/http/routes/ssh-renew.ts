@@ -7,15 +7,16 @@ import { type RenewedUser, renewUser } from '../../lineage/renew-user.ts';
 import { renewHost } from '../../lineage/renew-host.ts';
 import type { ProvenCertificate } from '../../lineage/sshpop-token.ts';
 import { type Refusal, isRefusal } from '../../refusal.ts';
-import type { CaContext } from '../context.ts';
+import type { CaContext, ContextSource } from '../context.ts';
 import { sendRefusal } from '../failure.ts';
 import { signalOf } from '../request-end.ts';
 import { type RequestOrigin, originOf } from '../request-origin.ts';
 import type { CaServer } from '../typed-server.ts';
 
-export function sshRenewRoute(server: CaServer, context: CaContext): void {
+export function sshRenewRoute(server: CaServer, live: ContextSource): void {
   const schema = { body: SshRenewRequest, response: { 201: SshRenewReply } };
   server.post('/ssh/renew', { schema }, async (request, reply) => {
+    const context = live.current;
     const [now, origin] = [context.now(), originOf(request)];
     const proven = proveCertificate(request.body.ott, 'renew', 'all', now, context);
     if (isRefusal(proven)) return sendRefusal(reply, await auditRefusal('certificate-renew', proven, origin, context));

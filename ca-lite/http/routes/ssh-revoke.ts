@@ -13,14 +13,15 @@ import {
 import { type ProvenCertificate, useOf } from '../../lineage/sshpop-token.ts';
 import { type Refusal, isRefusal, refuse } from '../../refusal.ts';
 import type { CertificateRecord } from '../../store/records.ts';
-import type { CaContext } from '../context.ts';
+import type { CaContext, ContextSource } from '../context.ts';
 import { sendRefusal } from '../failure.ts';
 import { type RequestOrigin, originOf } from '../request-origin.ts';
 import type { CaServer } from '../typed-server.ts';
 
-export function sshRevokeRoute(server: CaServer, context: CaContext): void {
+export function sshRevokeRoute(server: CaServer, live: ContextSource): void {
   const schema = { body: SshRevokeRequest, response: { 200: SshRevokeReply } };
   server.post('/ssh/revoke', { schema }, async (request, reply) => {
+    const context = live.current;
     const [now, origin] = [context.now(), originOf(request)];
     const presented = await readOwn(request.body.ott, now, context);
     const fault = isRefusal(presented) ? presented : findFault(request.body, presented, now);

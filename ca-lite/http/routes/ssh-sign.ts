@@ -11,15 +11,15 @@ import { type Refusal, isRefusal, refuse } from '../../refusal.ts';
 import type { HostBinding, TokenUse } from '../../store/decisions.ts';
 import { ADMIN_PROVISIONER, ENROLMENT_PROVISIONER } from '../../token/one-time-token.ts';
 import type { SignIn } from '../../store/user-decisions.ts';
-import type { CaContext } from '../context.ts';
+import type { CaContext, ContextSource } from '../context.ts';
 import { accepted } from '../failure.ts';
 import { type RequestOrigin, originOf } from '../request-origin.ts';
 import type { CaServer } from '../typed-server.ts';
 
-export function sshSignRoute(server: CaServer, context: CaContext): void {
+export function sshSignRoute(server: CaServer, live: ContextSource): void {
   const schema = { body: SshSignRequest, response: { 201: SshSignReply } };
   server.post('/ssh/sign', { schema }, async (request, reply) => {
-    const { certificate } = accepted(await sign(request.body, originOf(request), context));
+    const { certificate } = accepted(await sign(request.body, originOf(request), live.current));
     reply.code(201);
     return { crt: encodeBase64(certificate) };
   });

@@ -17,16 +17,17 @@ import {
 import { principalsToday } from '../../lineage/renewal-plan.ts';
 import { useOf } from '../../lineage/sshpop-token.ts';
 import { type Refusal, isRefusal, refuse } from '../../refusal.ts';
-import type { CaContext } from '../context.ts';
+import type { CaContext, ContextSource } from '../context.ts';
 import { sendRefusal } from '../failure.ts';
 import { type RequestOrigin, originOf } from '../request-origin.ts';
 import type { CaServer } from '../typed-server.ts';
 
 const MAX_KRL_NUMBER = 2n ** 63n - 1n;
 
-export function sshStatusRoute(server: CaServer, context: CaContext): void {
+export function sshStatusRoute(server: CaServer, live: ContextSource): void {
   const schema = { body: StatusRequest, response: { 200: StatusReply } };
   server.post('/ssh/status', { schema }, async (request, reply) => {
+    const context = live.current;
     const [now, origin] = [context.now(), originOf(request)];
     const presented = await readPresented(request.body.ott, 'status', now, context);
     const report = isRefusal(presented) ? presented : readReport(request.body, presented);

@@ -4,11 +4,11 @@ import { decodePublicKey, formatPublicKeyLine } from '#openssh/public-key.ts';
 import { type ConfigTemplate, SshConfigReply, SshConfigRequest, SshRootsReply } from '#protocol/step-api.ts';
 import type { TrustedCaKey } from '#protocol/trust.ts';
 import { type Refusal, refuse } from '../../refusal.ts';
-import type { CaContext } from '../context.ts';
+import type { CaParts } from '../context.ts';
 import { accepted } from '../failure.ts';
 import type { CaServer } from '../typed-server.ts';
 
-export function sshTrustRoutes(server: CaServer, { trust }: CaContext): void {
+export function sshTrustRoutes(server: CaServer, { trust }: CaParts): void {
   // Old and next keys too, so that a rotation breaks nobody who trusts what is here (step-wire 2.3).
   server.get('/ssh/roots', { schema: { response: { 200: SshRootsReply } } }, () => ({
     userKey: trust.userCas.map(({ key }) => key),

@@ -6,10 +6,10 @@ import {
   TimeReply,
   type TimeStatement,
 } from '#protocol/signed-time.ts';
-import type { CaContext } from '../context.ts';
+import type { CaParts } from '../context.ts';
 import type { CaServer } from '../typed-server.ts';
 
-export function timeRoute(server: CaServer, { statements, now }: CaContext): void {
+export function timeRoute(server: CaServer, { statements, now }: CaParts): void {
   const schema = { querystring: TimeQuery, response: { 200: TimeReply } };
   server.get('/time', { schema }, async ({ query: { nonce } }, reply) => {
     const time = now();

@@ -96,7 +96,7 @@ export class ClockCa implements AsyncDisposable {
     this.#ca = await openCa({ layout, config, passphrase: Buffer.from(PASSPHRASE), log, now: () => this.now });
     await closeUnfinishedIntents(this.#ca.context.store, this.now);
     this.#context = { ...this.#ca.context, store: this.wrapStore(this.#ca.context.store) };
-    this.#server = await createServer(this.#context, this.#ca.tls.material);
+    this.#server = await createServer({ current: this.#context }, this.#ca.tls.material);
   }
 
   async stop(): Promise<void> {
