@@ -1,17 +1,32 @@
 /**
- * Bundles a program, with the packages that it uses, into one text without a sourcemap, names kept readable for stack
- * traces. The text runs inside the single executable, where nothing but Node's built-in modules can be imported.
+ * Bundles a program, with the packages that it uses, into texts without a sourcemap, names kept readable for stack traces. They run
+ * inside the single executable, where nothing but Node's built-in modules can be imported.
+ *
+ * A program is a main text and parts, cut where the sources say `import()`: a command reads, compiles and holds in memory only the
+ * parts that it uses. The main text loads them from the assets of the executable, with the code cache that lies beside each.
  *
  * Refuses on purpose: a bundle that would import anything else at run time. Native add-ons are left out; the packages
  * that offer one (ssh2) have the same in JavaScript.
  */
 import { existsSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
-import { join } from 'node:path';
-import { build as esbuild, type Metafile, type Plugin } from 'esbuild';
+import { basename, join, parse } from 'node:path';
+import {
+  type BuildOptions,
+  type Metafile,
+  type Plugin,
+  type TransformOptions,
+  build as esbuild,
+  transform,
+} from 'esbuild';
+import { partLoader } from './part-loader.ts';
 
-/** `module` for programs, so that they may await at the top; `script` for worker threads, which run as text and may not. */
-export type BundleKind = 'module' | 'script';
+export interface ProgramBundle {
+  /** A module. */
+  readonly main: string;
+  /** By the name under which main text and parts load them: `./NAME.js`. Each is a function expression, as `partLoader` takes it. */
+  readonly parts: Readonly<Record<string, string>>;
+}
 
 /** A bundle that would look for a file or package at run time. */
 export class OpenBundleError extends Error {
@@ -20,41 +35,78 @@ export class OpenBundleError extends Error {
 
 const root = join(import.meta.dirname, '..');
 
-/**
- * What packages in CommonJS find around them. `require` gives built-in modules and nothing from a disk: a package that
- * tries an optional one finds it missing, also when somebody put one beside the executable. The directory is one in
- * which no file can be.
- */
-const commonJsScope = `const __dirname = '/dev/null', __filename = '/dev/null/bundle.js';
-const require = (name) => {
-  const module = process.getBuiltinModule(name);
-  if (module) return module;
-  throw Object.assign(new Error(\`Cannot find module '\${name}'\`), { code: 'MODULE_NOT_FOUND' });
-};`;
+const form = {
+  platform: 'node',
+  target: 'node26',
+  legalComments: 'none',
+  // the text stays in the memory of the program
+  minifyWhitespace: true,
+  lineLimit: 160,
+  logLevel: 'warning',
+  define: { 'process.env.NODE_ENV': '"production"' },
+} as const satisfies TransformOptions;
 
 /** @throws OpenBundleError if anything but built-in modules stays outside */
-export async function bundle(entry: string, kind: BundleKind): Promise<string> {
+export async function bundleProgram(entry: string): Promise<ProgramBundle> {
+  const texts = await bundleSources(entry, { format: 'esm', splitting: true, outdir: join(root, 'parts') });
+  const mainName = `${parse(entry).name}.js`;
+  const parts = texts
+    .filter(([name]) => name !== mainName)
+    .map(async ([name, text]) => [`./${name}`, await asPart(text)] as const);
+  const main = await asMain(new Map(texts).get(mainName) ?? '');
+  return { main, parts: Object.fromEntries(await Promise.all(parts)) };
+}
+
+/** One text, which may not await at the top: a worker thread. @throws OpenBundleError if anything but built-in modules stays outside */
+export async function bundleWorker(entry: string): Promise<string> {
+  const texts = await bundleSources(entry, { format: 'iife', banner: { js: partLoader }, plugins: [loadWhenUsed] });
+  return texts.map(([, text]) => text).join('');
+}
+
+/** Name and text of each file. */
+async function bundleSources(
+  entry: string,
+  { plugins = [], ...more }: BuildOptions,
+): Promise<(readonly [string, string])[]> {
   const { metafile, outputFiles } = await esbuild({
+    ...form,
+    ...more,
     absWorkingDir: root,
     entryPoints: [entry],
     bundle: true,
     write: false,
     metafile: true,
-    sourcemap: false,
-    platform: 'node',
-    target: 'node26',
-    format: kind === 'module' ? 'esm' : 'iife',
-    banner: { js: commonJsScope },
-    legalComments: 'none',
-    // the text stays in the memory of the program: without comments and indentation the idle agent takes 5 MB less
-    minifyWhitespace: true,
-    lineLimit: 160,
-    logLevel: 'warning',
-    define: { 'process.env.NODE_ENV': '"production"' },
-    plugins: [leaveOutNativeAddons, versionOnly, loadBuiltinsWhenUsed],
+    plugins: [leaveOutNativeAddons, versionOnly, ...plugins],
   });
   refuseOpenImports(entry, metafile);
-  return outputFiles.map(({ text }) => text).join('');
+  return outputFiles.map(({ path, text }) => [basename(path), text] as const);
+}
+
+/** A module that may await at the top. It imports built-in modules and parts alone. */
+async function asMain(text: string): Promise<string> {
+  const { outputFiles } = await esbuild({
+    ...form,
+    absWorkingDir: root,
+    stdin: { contents: text, resolveDir: root },
+    bundle: true,
+    write: false,
+    format: 'esm',
+    banner: { js: partLoader },
+    plugins: [loadWhenUsed],
+  });
+  return outputFiles.map(({ text: bundled }) => bundled).join('');
+}
+
+/** What esbuild has to say of the sources was said before. */
+async function asPart(text: string): Promise<string> {
+  const { code } = await transform(text, {
+    ...form,
+    define: { ...form.define, 'import.meta.url': '"file:///dev/null/bundle.js"' },
+    format: 'cjs',
+    supported: { 'dynamic-import': false },
+    logLevel: 'error',
+  });
+  return `(function(exports,require,module,__filename,__dirname){${code}})`;
 }
 
 /**
@@ -93,18 +145,20 @@ const versionOnly: Plugin = {
 };
 
 /**
- * A built-in module is loaded when the first module that imports it runs. As `import` statements they would all move to
+ * A built-in module, or a part, is loaded when the first module that imports it runs. As `import` statements they would all move to
  * the top of the one file, and a program would load HTTP, TLS and the rest for commands that it does not run: the
  * agent's idle memory was 10 MB more.
  */
-const loadBuiltinsWhenUsed: Plugin = {
-  name: 'load-builtins-when-used',
+const loadWhenUsed: Plugin = {
+  name: 'load-when-used',
   setup(build) {
-    build.onResolve({ filter: /.*/ }, ({ path, kind }) =>
-      kind === 'import-statement' && isBuiltin(path) ? { path, namespace: 'builtin' } : null,
-    );
-    build.onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
-      contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)});`,
+    build.onResolve({ filter: /.*/ }, ({ path, kind, importer }) => {
+      const isPart = importer === '<stdin>' && path.startsWith('./');
+      const isImported = kind === 'import-statement' || kind === 'dynamic-import';
+      return isImported && (isPart || isBuiltin(path)) ? { path, namespace: 'used' } : null;
+    });
+    build.onLoad({ filter: /.*/, namespace: 'used' }, ({ path }) => ({
+      contents: `module.exports = load(${JSON.stringify(path)});`,
     }));
   },
 };

@@ -15,8 +15,9 @@ import { mkdtemp, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/p
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { execa } from 'execa';
-import { bundle } from './bundle.ts';
+import { bundleProgram, bundleWorker } from './bundle.ts';
 import type { ExecutablePlan } from './executables.ts';
+import { cacheName } from './part-loader.ts';
 
 const root = join(import.meta.dirname, '..');
 
@@ -29,6 +30,8 @@ export interface BuiltExecutable {
 
 interface Parts {
   main: string;
+  /** What main text and parts load when they use it. */
+  parts: Readonly<Record<string, string>>;
   workers: Record<string, string>;
   /** Base64. */
   addOns: Record<string, string>;
@@ -42,6 +45,8 @@ const seaOptions = {
   execArgv: ['--disable-warning=ExperimentalWarning'],
   execArgvExtension: 'none',
 };
+
+const codeCache = join(import.meta.dirname, 'code-cache.ts');
 
 /** Other flags would be in the code cache's key, and what runs without them would not take it. */
 const sameEachTime = ['--random-seed=1'];
@@ -70,9 +75,9 @@ export async function buildExecutable(
 }
 
 async function bundleParts({ entry, workers, addOns = {} }: ExecutablePlan): Promise<Parts> {
-  const main = await bundle(entry, 'module');
-  const entries = Object.entries(workers).map(async ([name, file]) => [name, await bundle(file, 'script')] as const);
-  return { main, workers: Object.fromEntries(await Promise.all(entries)), addOns: await readAddOns(addOns) };
+  const { main, parts } = await bundleProgram(entry);
+  const entries = Object.entries(workers).map(async ([name, file]) => [name, await bundleWorker(file)] as const);
+  return { main, parts, workers: Object.fromEntries(await Promise.all(entries)), addOns: await readAddOns(addOns) };
 }
 
 async function readAddOns(files: Readonly<Record<string, string>>): Promise<Record<string, string>> {
@@ -100,20 +105,21 @@ async function isCurrent(path: string, stamp: string, digest: string): Promise<b
  * Written beside and renamed, so that a running one is not in the way and a broken build leaves the old one. Node runs
  * in the scratch directory because it puts the path of the program, as it is given, into the executable.
  */
-async function assemble({ main, workers, addOns }: Parts, path: string): Promise<void> {
+async function assemble({ main, parts, workers, addOns }: Parts, path: string): Promise<void> {
   await using scratch = await makeScratch();
-  const assets = {
-    ...Object.fromEntries(Object.keys(workers).map((name) => [name, `${name}.js`])),
-    ...Object.fromEntries(Object.keys(addOns).map((name) => [name, name])),
-  };
+  const inScratch = (name: string): string => join(scratch.path, name);
+  await writeFile(inScratch('main.mjs'), main);
+  const files = [
+    ...Object.entries({ ...parts, ...workers }).map(([name, text]) => [name, text, 'utf8'] as const),
+    ...Object.entries(addOns).map(([name, content]) => [name, content, 'base64'] as const),
+  ];
+  for (const [name, content, encoding] of files) await writeFile(inScratch(name), content, encoding);
+  const caches = Object.keys(parts);
+  if (caches.length > 0) await execa(process.execPath, [...sameEachTime, codeCache, ...caches], { cwd: scratch.path });
+  const names = [...files.map(([name]) => name), ...caches.map(cacheName)];
   const output = `${path}.new`;
-  const texts = {
-    'main.mjs': main,
-    ...Object.fromEntries(Object.entries(workers).map(([name, text]) => [`${name}.js`, text])),
-    'sea.json': JSON.stringify({ ...seaOptions, main: 'main.mjs', output, assets }),
-  };
-  for (const [file, text] of Object.entries(texts)) await writeFile(join(scratch.path, file), text);
-  for (const [name, content] of Object.entries(addOns)) await writeFile(join(scratch.path, name), content, 'base64');
+  const assets = Object.fromEntries(names.map((name) => [name, name]));
+  await writeFile(inScratch('sea.json'), JSON.stringify({ ...seaOptions, main: 'main.mjs', output, assets }));
   await execa(process.execPath, [...sameEachTime, '--build-sea', 'sea.json'], { cwd: scratch.path });
   await rename(output, path);
 }

@@ -6,6 +6,7 @@
 import type ffi from 'node:ffi';
 import { loadForeignFunctions } from '../foreign-functions.ts';
 import type { Peer } from './agent-state.ts';
+import { collectGarbage } from './garbage.ts';
 
 const linux = { SOL_SOCKET: 1, SO_PEERCRED: 17, RLIMIT_CORE: 4, PR_SET_DUMPABLE: 4 } as const;
 const darwin = { RLIMIT_CORE: 4, PT_DENY_ATTACH: 31 } as const;
@@ -53,13 +54,16 @@ function linuxCalls({ dlopen }: typeof ffi): NativeCalls {
   };
 }
 
-/** `malloc_trim` is glibc's alone; 4 MB after the start of the agent. */
+/** `malloc_trim` is glibc's alone. */
 function trimmer(dlopen: (typeof ffi)['dlopen']): () => void {
   try {
     const { functions } = dlopen(null, { malloc_trim: { arguments: ['u64'], return: 'i32' } });
-    return () => void functions.malloc_trim(0n);
+    return () => {
+      collectGarbage();
+      functions.malloc_trim(0n);
+    };
   } catch {
-    return () => undefined;
+    return collectGarbage;
   }
 }
 
@@ -77,6 +81,6 @@ function darwinCalls({ dlopen }: typeof ffi): NativeCalls {
     },
     forbidCoreDumps: () => functions.setrlimit(darwin.RLIMIT_CORE, new Uint8Array(RLIMIT_LENGTH)) === 0,
     hideMemory: () => functions.ptrace(darwin.PT_DENY_ATTACH, 0, 0n, 0) === 0,
-    trimMemory: () => undefined,
+    trimMemory: collectGarbage,
   };
 }

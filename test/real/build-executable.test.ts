@@ -1,10 +1,10 @@
-/** How executables are made, seen on a small program with a worker thread. */
+/** How executables are made, seen on a small program with a part and a worker thread. */
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { endianness, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { bundle, OpenBundleError } from '#build/bundle.ts';
+import { bundleProgram, OpenBundleError } from '#build/bundle.ts';
 import { buildExecutable } from '#build/executable.ts';
 
 const plan = {
@@ -20,7 +20,7 @@ beforeAll(async () => {
 
 afterAll(() => rm(directory, { recursive: true }));
 
-test('is made once, comes out equal when made again, and runs its worker', async () => {
+test('is made once, comes out equal when made again, and runs its part and its worker', async () => {
   const first = await buildExecutable(plan, directory);
   const firstBytes = await readFile(first.path);
   expect(first).toMatchObject({ rebuilt: true, bytes: firstBytes.length });
@@ -31,20 +31,26 @@ test('is made once, comes out equal when made again, and runs its worker', async
 
   const { stdout, stderr } = await execa(first.path, ['hello'], { cwd: directory, env: {}, extendEnv: false });
   expect(stderr).toBe('');
-  expect(JSON.parse(stdout)).toEqual({ greeting: 'hello', count: 2 });
+  expect(JSON.parse(stdout)).toEqual({ answer: { greeting: 'hello', count: 2 }, endianness: endianness() });
+});
+
+test('what is imported later is a part of its own', async () => {
+  const { main, parts } = await bundleProgram(plan.entry);
+  expect(Object.keys(parts)).toEqual([expect.stringMatching(/^\.\/answer-\w+\.js$/)]);
+  expect(main).not.toContain('endianness');
 });
 
 test('what would be looked for at run time is refused', async () => {
   const entry = join(directory, 'open.ts');
   await writeFile(entry, `try { await import('no-such-package'); } catch {}`);
-  await expect(bundle(entry, 'module')).rejects.toThrow(OpenBundleError);
+  await expect(bundleProgram(entry)).rejects.toThrow(OpenBundleError);
 });
 
 test('a package that CommonJS only tries is missing also where it lies beside the executable', async () => {
   const entry = join(directory, 'optional.cjs');
   await writeFile(entry, `try { console.log(require('no-such-package')); } catch (error) { console.log(error.code); }`);
   const file = join(directory, 'optional.mjs');
-  await writeFile(file, await bundle(entry, 'module'));
+  await writeFile(file, (await bundleProgram(entry)).main);
   await mkdir(join(directory, 'node_modules', 'no-such-package'), { recursive: true });
   await writeFile(join(directory, 'node_modules', 'no-such-package', 'index.js'), `module.exports = 'loaded';`);
   const { stdout } = await execa(process.execPath, [file], { cwd: directory });
