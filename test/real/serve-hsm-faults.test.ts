@@ -122,7 +122,8 @@ describe('with two devices', { timeout: 300_000 }, () => {
   });
 
   it('no session was leaked, and each signature of the devices is that of a certificate', async () => {
-    for (const device of hsm.devices) expect(openSessions(device)).toBeLessThanOrEqual(3);
+    // the signer's and the auditor's, and for half a minute those two that the killed connectors cut off
+    for (const device of hsm.devices) expect(openSessions(device)).toBeLessThanOrEqual(4);
     const { process: serving } = ca;
     serving.signal('SIGTERM');
     await serving.ended;
