@@ -3,7 +3,7 @@
  * ignores it: both until their handlers are there, which is after they listen. Linux tells which signals a process catches (proc_pid_status(5));
  * elsewhere nothing is known, and nothing waited for. Does I/O.
  */
-import { readFile } from 'node:fs/promises';
+import { readFile, readdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemErrorCode, systemErrorReason } from '../failure.ts';
 import { HostError } from './host-error.ts';
@@ -38,9 +38,32 @@ export async function pollUntil(holds: () => Promise<boolean>, patienceMs = PATI
   return true;
 }
 
+/** Looks again for as long as an sshd of this machine starts anew: nobody listens then, and in a moment it may be the one looked for. */
+export async function acrossRestart<T>(look: () => Promise<T>, isFound: (seen: T) => boolean): Promise<T> {
+  let seen = await look();
+  if (isFound(seen)) return seen;
+  await pollUntil(async () => {
+    const isComing = await isAnySshdStartingAnew();
+    seen = await look();
+    return isFound(seen) || !isComing;
+  });
+  return seen;
+}
+
 /** Undefined for a process that is gone, and where the system does not tell. */
 export async function hearsHangUp(pid: number): Promise<boolean | undefined> {
-  const mask = /^SigCgt:\s*([0-9a-f]{1,32})$/m.exec(await statusOf(pid))?.[1];
+  return hasHangUp('SigCgt', await statusOf(pid));
+}
+
+/** From the moment when it stops listening until it hears again, it ignores SIGHUP. */
+async function isAnySshdStartingAnew(): Promise<boolean> {
+  const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name));
+  const all = await Promise.all(pids.map(async (pid) => statusOf(Number(pid))));
+  return all.some((status) => /^Name:\s*sshd$/m.test(status) && hasHangUp('SigIgn', status) === true);
+}
+
+function hasHangUp(set: 'SigCgt' | 'SigIgn', status: string): boolean | undefined {
+  const mask = new RegExp(`^${set}:\\s*([0-9a-f]{1,32})$`, 'm').exec(status)?.[1];
   return mask === undefined ? undefined : (BigInt(`0x${mask}`) & SIGHUP_BIT) !== 0n;
 }
 

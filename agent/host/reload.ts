@@ -5,10 +5,10 @@
 import { execFile } from 'node:child_process';
 import { access, readFile } from 'node:fs/promises';
 import { printable } from '../ca/foreign-text.ts';
-import { sendHangUp } from './hang-up.ts';
+import { acrossRestart, sendHangUp } from './hang-up.ts';
 import { HostError } from './host-error.ts';
 import { type Listener, findListeners, processName } from './listener.ts';
-import { type ReloadMethod, chooseReload } from './reload-choice.ts';
+import { type ReloadFacts, type ReloadMethod, chooseReload } from './reload-choice.ts';
 import type { SshdSettings } from './sshd-settings.ts';
 
 const COMMAND_TIMEOUT_MS = 60_000;
@@ -16,13 +16,23 @@ const SYSTEMD_RUNS = '/run/systemd/system';
 
 /** @param command value of `--reload` @throws HostError `reload-failed` when no running sshd is found */
 export async function findReloadMethod(settings: SshdSettings, command?: string): Promise<ReloadMethod> {
-  const { endpoints, ports, pidFile } = settings;
-  const [listeners, fromPidFile] = await Promise.all([findListeners(endpoints), listenerOfPidFile(pidFile)]);
   const systemdRuns = await access(SYSTEMD_RUNS).then(
     () => true,
     () => false,
   );
-  return chooseReload({ command, listeners, fromPidFile, systemdRuns, ports });
+  const found = await acrossRestart(
+    async () => findRunning(settings),
+    ({ listeners, fromPidFile }) => command !== undefined || listeners.length > 0 || fromPidFile !== undefined,
+  );
+  return chooseReload({ command, ...found, systemdRuns, ports: settings.ports });
+}
+
+async function findRunning({
+  endpoints,
+  pidFile,
+}: SshdSettings): Promise<Pick<ReloadFacts, 'listeners' | 'fromPidFile'>> {
+  const [listeners, fromPidFile] = await Promise.all([findListeners(endpoints), listenerOfPidFile(pidFile)]);
+  return { listeners, fromPidFile };
 }
 
 /** @throws HostError `reload-failed` */

@@ -4,7 +4,7 @@ import type { Certificate } from '#openssh/certificate.ts';
 import { type KeyType, keyTypes } from '#openssh/key-type.ts';
 import { equalBytes } from '#openssh/wire.ts';
 import { certificateAlgorithms, plainAlgorithms } from './certificate-algorithm.ts';
-import { hearsHangUp, pollUntil, untilHangUpIsHeard } from './hang-up.ts';
+import { acrossRestart, hearsHangUp, pollUntil, untilHangUpIsHeard } from './hang-up.ts';
 import { HostError } from './host-error.ts';
 import { listeningInodesOn } from './listener.ts';
 import type { ReloadMethod } from './reload-choice.ts';
@@ -30,7 +30,10 @@ export async function findServed(settings: SshdSettings, certificate: Certificat
 
 /** Whether sshd proves the plain key `blob`. @throws HostError `sshd-not-answering` */
 export async function servesKey(settings: SshdSettings, key: Certificate['key'], blob: Uint8Array): Promise<boolean> {
-  const answer = await firstAnswer(settings, plainAlgorithms(key.type));
+  const answer = await acrossRestart(
+    async () => firstAnswer(settings, plainAlgorithms(key.type)),
+    (found) => found !== undefined,
+  );
   if (answer === undefined) throw notAnswering(settings);
   return answer.served !== undefined && equalBytes(answer.served.blob, blob);
 }
