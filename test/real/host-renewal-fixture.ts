@@ -6,6 +6,7 @@ import { execa } from 'execa';
 import type { Certificate } from '#openssh/certificate.ts';
 import { servedCertificate } from '#test/support/across-reload.ts';
 import { type CaSettings, type RunningCa, makeCa } from '#test/support/ca.ts';
+import { freePort } from '#test/support/free-port.ts';
 import { type Lab, openLab } from '#test/support/lab.ts';
 import { type HostKeyKind, type TestSshd, startSshd } from '#test/support/sshd.ts';
 import { type AgentResult, loginConfig, runAgent } from './host-agent-fixture.ts';
@@ -55,7 +56,13 @@ export async function startRenewalHost(options: RenewalHostOptions = {}): Promis
   const lab = stack.use(await openLab('loopback'));
   const allowed = ['--allow-name', '**.lab.example', '--allow-address', lab.network];
   const initOptions = [...allowed, ...(options.initOptions ?? [])];
-  const made = await makeCa({ within: lab.directory, settings: [lab.caSettings, settings], initOptions, quick: true });
+  const made = await makeCa({
+    within: lab.directory,
+    port: await freePort(), // the same one when it serves again
+    settings: [lab.caSettings, settings],
+    initOptions,
+    quick: true,
+  });
   const ca = stack.use(await made.serve());
   const { addresses } = await lab.addMachine('web1');
   const authorized = join(lab.directory, 'authorized');

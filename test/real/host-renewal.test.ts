@@ -70,7 +70,7 @@ test('every key gets a new certificate, in use and reported, and no connection i
 });
 
 test('an expired certificate renews when an administrator gave leave, by the command that the refusal names', async () => {
-  await using host = await startRenewalHost({ settings: { certificates: { host_lifetime: '4s', backdate: '1s' } } });
+  await using host = await startRenewalHost({ settings: { certificates: { host_lifetime: '10s', backdate: '1s' } } });
   const [before] = await host.served();
   while (BigInt(Math.floor(Date.now() / 1000)) < (before?.validBefore ?? 0n)) await sleep(200);
 
