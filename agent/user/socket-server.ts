@@ -119,13 +119,24 @@ class AgentConnection {
 
   /** Stops reading while there is enough to do, and limits what an unfinished message may cost. */
   #account(): void {
+    if (this.#socket.destroyed) return;
     const { pendingLength } = this.#reader;
-    this.#pending.total += pendingLength - this.#counted;
-    this.#counted = pendingLength;
-    if (this.#pending.total > MAX_PENDING_TOTAL) this.#socket.destroy();
-    else if ((this.#isBusy && pendingLength > MAX_READ_AHEAD) || this.#socket.writableNeedDrain) this.#socket.pause();
+    this.#count(pendingLength);
+    if (pendingLength > 0 && this.#pending.total > MAX_PENDING_TOTAL) return this.#drop();
+    if ((this.#isBusy && pendingLength > MAX_READ_AHEAD) || this.#socket.writableNeedDrain) this.#socket.pause();
     else this.#socket.resume();
     this.#limitTime(pendingLength > 0 && !this.#isBusy);
+  }
+
+  #count(length: number): void {
+    this.#pending.total += length - this.#counted;
+    this.#counted = length;
+  }
+
+  /** What it had sent counts no more from this moment, so that no other client goes with it. */
+  #drop(): void {
+    this.#count(0);
+    this.#socket.destroy();
   }
 
   #limitTime(isIncomplete: boolean): void {
@@ -137,8 +148,7 @@ class AgentConnection {
 
   #close(): void {
     clearTimeout(this.#timer);
-    this.#pending.total -= this.#counted;
-    this.#counted = 0;
+    this.#count(0);
     this.#gone.abort();
     this.#upstreams[Symbol.dispose]();
   }
