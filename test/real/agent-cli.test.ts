@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
+import { watchStates } from '#agent/control/control-client.ts';
 import { agentProgram } from '../support/programs.ts';
 import { RawClient, countIdentities, makeDirectory, makeKeyFile, startTestAgent } from './agent-fixture.ts';
 
@@ -26,8 +27,16 @@ function variables(output: string): { SSH_AUTH_SOCK: string; SSH_AGENT_PID: stri
 }
 
 async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (const end = performance.now() + 20_000; performance.now() < end; await sleep(20)) if (await holds()) return;
+  for (const end = performance.now() + 60_000; performance.now() < end; await sleep(20)) if (await holds()) return;
   throw new Error('it did not come');
+}
+
+/** A socket is there a moment before its agent listens. */
+async function isServed(socket: string): Promise<boolean> {
+  return countIdentities(socket).then(
+    (count) => count === 0,
+    () => false,
+  );
 }
 
 function isAlive(pid: number): boolean {
@@ -106,7 +115,7 @@ describe('in the foreground', () => {
     const env = { XDG_RUNTIME_DIR: directory.path, HOME: directory.path };
     const socket = join(directory.path, 'countersign/agent.sock');
     const running = execa(file, [...leading, 'agent', '--no-upstream'], { env, reject: false, timeout: 60_000 });
-    await until(async () => existsSync(socket) && (await countIdentities(socket)) === 0);
+    await until(async () => isServed(socket));
     expect((await stat(dirname(socket))).mode & 0o777).toBe(0o700);
     running.kill('SIGTERM');
     expect((await running).exitCode).toBe(0);
@@ -128,9 +137,14 @@ describe('in the foreground', () => {
 
   test('-t gives keys a lifetime', async () => {
     await using agent = await startTestAgent({ args: ['-t', '2'] });
-    await execa('ssh-add', ['-q', await makeKeyFile(agent.directory, 'key')], { env: agent.env });
-    expect(await countIdentities(agent.socket)).toBe(1);
-    await until(async () => (await countIdentities(agent.socket)) === 0);
+    const key = await makeKeyFile(agent.directory, 'key');
+    const counts: number[] = []; // each state is told, however late it is read
+    for await (const { identities } of watchStates(`${agent.socket}.control`, AbortSignal.timeout(60_000))) {
+      if (counts.length === 0) await execa('ssh-add', ['-q', key], { env: agent.env });
+      if (counts.at(-1) !== identities.length) counts.push(identities.length);
+      if (counts.length === 3) break;
+    }
+    expect(counts).toEqual([0, 1, 0]);
   });
 });
 
@@ -184,8 +198,7 @@ describe('what others get', () => {
         timeout: 60_000,
       },
     );
-    await until(() => existsSync(socket));
-    expect(await countIdentities(socket)).toBe(0);
+    await until(async () => isServed(socket));
     expect((await stat(`/proc/${running.pid ?? 0}/mem`)).uid).toBe(0);
     running.kill('SIGTERM');
     await running;

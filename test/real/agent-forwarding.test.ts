@@ -74,7 +74,7 @@ const add = (...constraints: string[]) =>
     env: agent.env,
   });
 const ssh = (host: string, ...command: string[]) =>
-  execa('ssh', ['-F', file('config'), host, ...command], { env: agent.env, reject: false, timeout: 30_000 });
+  execa('ssh', ['-F', file('config'), host, ...command], { env: agent.env, reject: false, timeout: 100_000 });
 const sshFromJump = (command: string) => ssh('jump', `ssh -F ${file('config')} inner '${command}'`);
 
 test('an unconstrained key goes everywhere', async () => {

@@ -1,14 +1,15 @@
 /**
  * OpenSSH's own regression tests for agents (Debian package openssh-tests) with our agent as ssh-agent.
- * Two departures, both on purpose and both made outside of what the scripts check: the list of key types that `ssh -Q`
- * gives is without DSA, which this agent refuses, as OpenSSH does since 10.0; and `hostkey-agent` uses RSA with SHA-2, since
- * this agent makes no SHA-1 signatures. `cert-userkey` starts no agent in this version and takes minutes with every type of key: it is run
+ * Three departures, all on purpose and made outside of what the scripts check: the list of key types that `ssh -Q`
+ * gives is without DSA, which this agent refuses, as OpenSSH does since 10.0; `hostkey-agent` uses RSA with SHA-2, since
+ * this agent makes no SHA-1 signatures; and `agent-restrict` waits for the agent instead of for a time. `cert-userkey` starts no agent in this version and takes minutes with every type of key: it is run
  * for the versions that do, with Ed25519 keys.
  */
 import { execa } from 'execa';
 import { chmod, cp, mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
+import { freePort } from '../support/free-port.ts';
 import { agentProgram } from '../support/programs.ts';
 import { makeDirectory } from './agent-fixture.ts';
 
@@ -70,12 +71,14 @@ async function runScript(name: string, options: RunOptions = {}): Promise<{ outp
   };
   for (const [file, text] of Object.entries(wrappers)) await writeFile(join(programs, file), text, { mode: 0o755 });
   await useSha2(join(regress, 'hostkey-agent.sh'));
+  await awaitAgent(join(regress, 'agent-restrict.sh'));
   if (options.user !== undefined) await execa('chown', ['-R', options.user, directory.path]);
   const make = [
     'make',
     ...['.OBJDIR', '.CURDIR', 'BUILDDIR', 'OBJ'].map((each) => `${each}=${regress}`),
     'TEST_SHELL=sh',
     'TEST_SSH_SSH=ssh',
+    `TEST_SSH_PORT=${await freePort()}`,
     `TEST_SSH_SSHAGENT=${agent}`,
     'TEST_SSH_ECC=yes',
     'TEST_SSH_UNSAFE_PERMISSIONS=1',
@@ -105,7 +108,7 @@ async function runScript(name: string, options: RunOptions = {}): Promise<{ outp
     cwd: regress,
     all: true,
     reject: false,
-    timeout: 280_000,
+    timeout: 880_000,
     stdin: 'ignore',
     env: { PATH: `${programs}:${process.env['PATH'] ?? ''}`, HOME: regress, SSH_AUTH_SOCK: '' },
   });
@@ -123,6 +126,14 @@ async function useSha2(path: string): Promise<void> {
   await writeFile(path, changed);
 }
 
+/** Until the agent answers that it has no keys, where the script gives it four seconds to start. */
+async function awaitAgent(path: string): Promise<void> {
+  const text = await readFile(path, 'utf8');
+  const changed = text.replace(/^sleep 4 .*$/m, 'until ${SSHADD} -l >/dev/null 2>&1; test $? -eq 1; do sleep 1; done');
+  expect(changed).not.toBe(text);
+  await writeFile(path, changed);
+}
+
 const scripts = [
   ['agent', 'simple agent test'],
   ['agent-timeout', 'agent timeout test'],
@@ -132,18 +143,18 @@ const scripts = [
   ['sshsig', 'sshsig'],
 ] as const;
 
-test.each(scripts)('%s', { timeout: 300_000 }, async (name, title) => {
+test.each(scripts)('%s', { timeout: 900_000 }, async (name, title) => {
   const { output, log } = await runScript(name);
   expect(output, log).toContain(`ok ${title}`);
 });
 
-test('cert-userkey', { timeout: 300_000 }, async () => {
+test('cert-userkey', { timeout: 900_000 }, async () => {
   const { output, log } = await runScript('cert-userkey', { ssh: fewTypesWrapper });
   expect(output, log).toContain('ok certified user keys');
 });
 
 // The script skips itself for root and needs a second user: only root can give it both.
-test.runIf(isRoot)('agent-getpeereid', { timeout: 300_000 }, async () => {
+test.runIf(isRoot)('agent-getpeereid', { timeout: 900_000 }, async () => {
   const { output, log } = await runScript('agent-getpeereid', { user: 'games' });
   expect(output, log).toContain('ok disallow agent attach from other uid');
   expect(log).toContain('Permission denied');

@@ -74,6 +74,11 @@ function sshArguments(...more: string[]): string[] {
   ];
 }
 
+/** What sshd said may be read later than what ssh said. */
+async function untilLogged(from: number, words: RegExp): Promise<void> {
+  await expect.poll(() => sshd.log().slice(from), { timeout: 60_000 }).toMatch(words);
+}
+
 describe('ssh', () => {
   test.each(keyTypes.map((_, index) => index))('logs in with key %d, plain and by its certificate', async (index) => {
     const key = keys[index] ?? '';
@@ -83,9 +88,7 @@ describe('ssh', () => {
         env: agent.env,
       });
       expect(run.stdout).toBe('in');
-      expect(sshd.log().slice(before)).toMatch(
-        identity.includes('-cert') ? /Accepted publickey.*-CERT/ : /Accepted publickey/,
-      );
+      await untilLogged(before, identity.includes('-cert') ? /Accepted publickey.*-CERT/ : /Accepted publickey/);
     }
   });
 
@@ -93,9 +96,12 @@ describe('ssh', () => {
     const last = keys.at(-1) ?? '';
     const accepted = (log: string): number =>
       (log.match(/Accepted publickey for \S+ from \S+ port \d+ ssh2: RSA SHA256:/g) ?? []).length;
+    const start = sshd.log().length;
     await execa('ssh', [...sshArguments('-o', 'IdentitiesOnly=yes', '-i', `${last}.pub`), 'true'], { env: agent.env });
+    await untilLogged(start, /Accepted publickey/);
     const before = sshd.log().length;
     await execa('ssh', [...sshArguments(), 'true'], { env: agent.env });
+    await untilLogged(before, /Accepted publickey/);
     expect(accepted(sshd.log().slice(before))).toBe(1);
   });
 });
