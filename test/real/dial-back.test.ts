@@ -25,7 +25,7 @@ import { type TcpServer, startTcpServer } from '#test/simulator/hostile-ssh/tcp-
 
 const never = new AbortController().signal;
 const LOOPBACK = dialable('127.0.0.1');
-/** Short, so that servers that stall are found out soon. */
+/** Short, so that servers that stall are found out soon. A busy machine can seem to stall as well: only for servers that do. */
 const quick: DialBackLimits = { ...defaultDialBackLimits, idleMilliseconds: 150, totalMilliseconds: 600 };
 
 function dialable(text: string): DialableAddress {
@@ -49,7 +49,7 @@ function dial(
 /** What comes of dialling a server; checks too that the connection is gone and nothing is left over. */
 async function dialOnce(
   serve: (socket: Socket, number: number) => void,
-  limits: DialBackLimits = quick,
+  limits: DialBackLimits = defaultDialBackLimits,
 ): Promise<DialBackResult> {
   await using server = await startTcpServer(serve);
   const controller = new AbortController();
@@ -61,6 +61,20 @@ async function dialOnce(
   expect(result).toMatchObject({ address: LOOPBACK, port: server.port, connections: server.accepted });
   return result;
 }
+
+/** Dials again where this machine was too busy to get as far as the test is about. */
+async function unlessBusy(
+  dialling: () => Promise<DialBackResult>,
+  isBusy: (result: DialBackResult) => boolean,
+): Promise<DialBackResult> {
+  for (;;) {
+    const result = await dialling();
+    if (!isBusy(result)) return result;
+  }
+}
+
+const isUnconnected = (result: DialBackResult): boolean =>
+  result.code === 'unreachable' && result.cause === 'timed-out';
 
 const fingerprint = (key: ParsedKey): Fingerprint => fingerprintOf(key.getPublicSSH());
 const elsewhere = fingerprintOf(Buffer.from('the key of another host'));
@@ -157,10 +171,9 @@ describe('a real sshd with an Ed25519, two ECDSA and an RSA key, and a certifica
     const before = resources();
     const results = await Promise.all(Array.from({ length: 500 }, () => dial(sshd.port, { dialer, signal })));
     expect(results.map(({ code }) => code)).toEqual(Array.from({ length: 500 }, () => 'proven'));
-    await sleep(50);
     expect(getEventListeners(signal, 'abort')).toEqual([]);
     expect(dialer.idle).toBe(true);
-    expect(resources().length).toBeLessThanOrEqual(before.length);
+    while (resources().length > before.length) await sleep(10); // the test runner has timers of its own now and then
   });
 });
 
@@ -257,7 +270,8 @@ describe('a server that', () => {
     { what: 'skips the exchange', attacker: attackers.skipsTheExchange, code: 'handshake-failed' },
     { what: 'disconnects with a text', attacker: attackers.disconnectsRudely, code: 'handshake-failed' },
   ])('$what: $code', async ({ attacker, code }) => {
-    const result = await dialOnce(attacker);
+    const limits = code === 'too-slow' ? quick : defaultDialBackLimits;
+    const result = await unlessBusy(async () => dialOnce(attacker, limits), isUnconnected);
     expect(result).toMatchObject({ code, connections: 1 });
     expect(JSON.stringify(result)).not.toMatch(/ECHO-ME|root|html|Unauthorised/);
   });
@@ -282,10 +296,14 @@ describe('a server that', () => {
     const key = newHostKey('ed25519');
     const other = newHostKey('rsa');
     const honest = servesKeys(() => [key, other]);
-    await using server = await startTcpServer((socket, number) =>
-      number === 1 ? honest(socket, number) : bannerTarpit(socket),
-    );
-    const result = await dial(server.port, { dialer: new Dialer(quick), fingerprint: fingerprint(other) });
+    const limits = { ...defaultDialBackLimits, totalMilliseconds: quick.totalMilliseconds };
+    const dialling = async (): Promise<DialBackResult> => {
+      await using server = await startTcpServer((socket, number) =>
+        number === 1 ? honest(socket, number) : bannerTarpit(socket),
+      );
+      return await dial(server.port, { dialer: new Dialer(limits), fingerprint: fingerprint(other) });
+    };
+    const result = await unlessBusy(dialling, (one) => one.connections === 1 || isUnconnected(one));
     expect(result).toMatchObject({ code: 'too-slow', connections: 2 });
   });
 });
@@ -332,7 +350,7 @@ describe('an abort', () => {
 describe('what runs at once is bounded', () => {
   const many = { running: 100, waiting: 100 };
   const open: DialBackCapacity = { total: many, requester: many, target: many, waitMilliseconds: 10_000 };
-  const slow: DialBackLimits = { ...quick, idleMilliseconds: 60 };
+  const slow: DialBackLimits = { ...defaultDialBackLimits, idleMilliseconds: 60 };
 
   async function dialTenTimes(
     capacity: Partial<DialBackCapacity>,

@@ -14,6 +14,9 @@ function ask(server: DnsServer, text: string, limits: Partial<DnsLimits> = {}, s
   return new NamedResolver([server.address], { ...defaultDnsLimits, ...limits }).resolve(name(text), signal);
 }
 
+/** Where queries are counted: on a machine that is too busy to answer soon, each would be sent again. */
+const patient: Partial<DnsLimits> = { timeoutMilliseconds: 100_000 };
+
 async function askOnce(script: Script, text: string, limits: Partial<DnsLimits> = {}): Promise<Resolution> {
   await using server = await startDnsServer(script);
   return await ask(server, text, limits);
@@ -83,7 +86,7 @@ describe('named servers', () => {
     await using server = await startDnsServer(({ name, count }) => ({
       answers: [{ type: 'CNAME', name, ttl: 0, data: `n${Number(name.replace(/\D/g, '')) + count}.example` }],
     }));
-    expect(await ask(server, 'n0.example')).toMatchObject({ code: 'cname-chain-too-long' });
+    expect(await ask(server, 'n0.example', patient)).toMatchObject({ code: 'cname-chain-too-long' });
     expect(server.queries).toHaveLength(9);
   });
 
@@ -141,13 +144,13 @@ describe('named servers', () => {
     await using server = await startDnsServer(({ name, type, count }) => ({
       answers: addressRecords(name, [`10.0.0.${count}`], type),
     }));
-    const first = await ask(server, 'db1.example');
+    const first = await ask(server, 'db1.example', patient);
     expect(server.queries.map(({ type, count }) => `${type} ${count}`).toSorted()).toEqual([
       'A 1',
       'AAAA 1',
       'CNAME 1',
     ]);
-    const second = await ask(server, 'db1.example');
+    const second = await ask(server, 'db1.example', patient);
     expect([texts(first), texts(second)]).toEqual([['10.0.0.1'], ['10.0.0.2']]);
   });
 
