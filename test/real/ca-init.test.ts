@@ -231,11 +231,14 @@ describe('refuses, and leaves nothing behind', () => {
 test('killed on its way, it leaves no CA that is half made, and can be run again', async () => {
   const directory = join(scratch, 'killed');
   const argv = commandLine(directory, needed);
-  const isBuilding = async () => (await readdir(scratch)).some((name) => name.startsWith('killed.'));
-  await using running = startProcess(argv);
-  while (!(await isBuilding())) await sleep(5);
-  running.signal('SIGKILL');
-  await running.ended;
+  const isThere = async (start: string) => (await readdir(scratch)).some((name) => name.startsWith(start));
+  while (!(await isThere('killed.'))) {
+    await rm(directory, { recursive: true, force: true }); // the one before was through before it was killed
+    await using running = startProcess(argv);
+    while (running.ending === undefined && !(await isThere('killed.'))) await sleep(5);
+    running.signal('SIGKILL');
+    await running.ended;
+  }
   expect(await readdir(scratch)).not.toContain('killed');
   expect(await init(directory)).toMatchObject({ exitCode: 0 });
 });
