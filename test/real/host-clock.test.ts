@@ -95,9 +95,8 @@ test('renews in 1970, in 2040, and with a clock that is ten minutes off', { time
 
 test('waits for its CA in 1970, and keeps what it has', { timeout: 300_000 }, async () => {
   await using host = await startRenewalHost();
-  const { ca, port, process } = host.ca;
   const before = await host.served();
-  await process.stop();
+  await host.ca.process.stop();
   await rm(join(host.stateDirectory, 'clock.json'), { force: true });
   const alone = await runAt(host, '@1970-01-01 00:00:10');
   expect(alone).toMatchObject({ status: 1, code: 'ca-unreachable' });
@@ -106,8 +105,7 @@ test('waits for its CA in 1970, and keeps what it has', { timeout: 300_000 }, as
   expect(clock).toMatchObject({ judgement: 'doubtful', doubt: 'before-release' });
   expect(await host.served()).toEqual(before);
 
-  await ca.set({ '': { address: `${ca.address}:${port}` } });
-  await using _again = await ca.serve();
+  await using _again = await host.ca.ca.serve();
   const met = await renewAt(host, '@1970-01-01 01:00:00', '--force');
   expect(met.keys).toMatchObject([{ did: 'renewed', reported: true }]);
   expect(met.clock.judgement).toBe('told');
