@@ -161,6 +161,19 @@ export const ControlSignInState = Type.Object({
 });
 export type ControlSignInState = Static<typeof ControlSignInState>;
 
+/** What the agent does for `countersign ssh-config`. */
+export const ControlSshConfig = Type.Object({
+  /** When the CA was last asked; absent: not yet. */
+  refreshedAt: Type.Optional(EpochMs),
+  /** When a file last changed for it. */
+  changedAt: Type.Optional(EpochMs),
+  /** Why something stays as it was. */
+  remarks: Type.Array(Type.String({ maxLength: 4096 }), { maxItems: 8 }),
+  /** Of the last attempt; absent after one that worked. */
+  failure: Type.Optional(ControlFailure),
+});
+export type ControlSshConfig = Static<typeof ControlSshConfig>;
+
 export const ControlState = Type.Object({
   version: Type.String(),
   pid: Type.Integer(),
@@ -171,6 +184,8 @@ export const ControlState = Type.Object({
   questions: Type.Array(ControlQuestion),
   upstreams: Type.Array(ControlUpstream),
   signIn: ControlSignInState,
+  /** Absent while nothing is installed for this agent. */
+  sshConfig: Type.Optional(ControlSshConfig),
   /** What the platform protects: an honest list for `status`. */
   protection: Type.Object({
     peerUserChecked: Type.Boolean(),

@@ -103,6 +103,7 @@ async function agentOptions(
     signIn: config.signIn,
     usesKeychain: isDaemon ? config.signIn.keychain !== 'off' : config.signIn.keychain === 'on',
     upstreams: upstreams.filter((each) => !isSamePath(each.socket, socket)), // never ourselves
+    sshDirectory: join(homedir(), '.ssh'),
     report: (error) => process.stderr.write(`countersign agent: ${faultText(error)}\n`),
   };
 }

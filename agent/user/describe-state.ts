@@ -4,7 +4,7 @@ import type { DestinationConstraint } from '#openssh/agent-destination.ts';
 import { fingerprintOf } from '#openssh/fingerprint.ts';
 import { keyTypes } from '#openssh/key-type.ts';
 import { encodePublicKey } from '#openssh/public-key.ts';
-import type { ControlIdentity, ControlState } from '#protocol/control.ts';
+import type { ControlIdentity, ControlSshConfig, ControlState } from '#protocol/control.ts';
 import { version } from '#protocol/version.ts';
 import type { AgentState } from './agent-state.ts';
 import type { ConfirmationQueue } from './confirmation-queue.ts';
@@ -17,6 +17,7 @@ export interface DescribedParts {
   readonly queue: ConfirmationQueue;
   readonly upstreams: UpstreamAgents;
   readonly signIn: SignInService;
+  readonly sshConfig: ControlSshConfig | undefined;
   readonly protection: ControlState['protection'];
   readonly startedAt: number;
   readonly socket: string;
@@ -24,7 +25,7 @@ export interface DescribedParts {
 
 /** While the agent is locked its identities are not told. */
 export function describeState(parts: DescribedParts): ControlState {
-  const { agent, queue, upstreams, signIn, protection, startedAt, socket } = parts;
+  const { agent, queue, upstreams, signIn, sshConfig, protection, startedAt, socket } = parts;
   const locked = agent.lock.isLocked;
   const monotonicNow = performance.now();
   const wallNow = Date.now();
@@ -39,6 +40,7 @@ export function describeState(parts: DescribedParts): ControlState {
     questions: [...queue.questions],
     upstreams: upstreams.describe(),
     signIn: locked ? { ...signIn.describe(), sessions: [] } : signIn.describe(),
+    ...(sshConfig === undefined ? {} : { sshConfig }),
   };
 }
 

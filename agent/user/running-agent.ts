@@ -24,6 +24,7 @@ import { SignInService } from './session/sign-in-service.ts';
 import { type SignInSettings, defaultSignInSettings } from './session/sign-in-settings.ts';
 import { controlSocketOf, listenPrivately } from './socket-path.ts';
 import { createAgentServer } from './socket-server.ts';
+import { FreshSshConfig } from './ssh-config/keep-fresh.ts';
 import { UpstreamAgents, type UpstreamConfig } from './upstream-agents.ts';
 
 const DEFAULT_CONFIRM_TIMEOUT_SECONDS = 60;
@@ -41,6 +42,8 @@ export interface AgentOptions {
   readonly signIn?: SignInSettings;
   /** Whether sessions may be kept in the keychain of the system. */
   readonly usesKeychain?: boolean;
+  /** The user's directory of ssh, absolute; undefined: what is installed there is left alone. */
+  readonly sshDirectory?: string;
   /** Told of faults of ours. */
   readonly report: (error: unknown) => void;
 }
@@ -63,6 +66,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
   const upstreams = new UpstreamAgents(options.upstreams ?? []);
   const store = new IdentityStore(changes.notify);
   const watchers = { count: 0 };
+  const sshConfig = stack.use(openSshConfig(options, changes));
   const signIn = stack.use(
     new SignInService({
       store,
@@ -72,13 +76,23 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
       socket: options.socket,
       usesKeychain: options.usesKeychain === true,
       watchers: () => watchers.count,
+      certified: sshConfig.look,
       report: options.report,
     }),
   );
   const agent = makeState(options, changes, { store, source: signIn, hasUpstreams: upstreams.size > 0 });
   const startedAt = Date.now();
   const state = (): ControlState =>
-    describeState({ agent, queue, upstreams, signIn, protection, startedAt, socket: options.socket });
+    describeState({
+      agent,
+      queue,
+      upstreams,
+      signIn,
+      sshConfig: sshConfig.describe(),
+      protection,
+      startedAt,
+      socket: options.socket,
+    });
   const peers = { peerOf: peerFinder(native), isPeerAllowed: peerRule(native) };
   const desk = new ConfirmationDesk(queue, systemClock, askpassProgram(process.env));
   const server = createAgentServer({ agent, clock: systemClock, desk, upstreams, report: options.report, ...peers });
@@ -96,9 +110,17 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
   );
   stack.use(await listenPrivately(server, options.socket));
   signIn.restore().catch(options.report);
+  sshConfig.start();
   setTimeout(() => native?.trimMemory(), TRIM_AFTER_MS).unref();
   const owned = stack.move();
   return { agent, state, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+function openSshConfig(
+  { sshDirectory, socket, signIn, report }: AgentOptions,
+  { notify }: ChangeSignal,
+): FreshSshConfig {
+  return new FreshSshConfig({ sshDirectory, socket, stateDirectory: signIn?.stateDirectory, notify, report });
 }
 
 function makeState(

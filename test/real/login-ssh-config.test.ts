@@ -2,13 +2,16 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { encodeBase64 } from '#openssh/base64.ts';
+import { fetchState } from '#agent/control/control-client.ts';
 import { parseCertificateLine } from '#agent/host/certificate-file.ts';
+import { controlSocketOf } from '#agent/user/socket-path.ts';
 import { matchPatternList } from '#openssh/host-pattern.ts';
 import { parseKnownHosts } from '#openssh/known-hosts.ts';
+import { decodeKrl } from '#openssh/krl.ts';
 import { encodePublicKey, formatPublicKeyLine } from '#openssh/public-key.ts';
-import { makeDirectory, startTestAgent } from './agent-fixture.ts';
+import { makeDirectory, makeKeyFile, startTestAgent } from './agent-fixture.ts';
 import { runAgent } from './host-agent-fixture.ts';
 import { type LoginStage, openLoginStage } from './login-fixture.ts';
 
@@ -97,6 +100,33 @@ it('a sign-in after the CA changed both its keys is taken: their list was signed
   }
   expect(signers).toHaveLength(1);
   expect(signers).not.toContain(pinned);
+});
+
+it('the agent that ssh is told of brings it up to date when a certificate comes, and says so', async () => {
+  const [, stateDirectory = ''] = stage.stateDirectory;
+  using directory = makeDirectory();
+  const config = join(directory.path, 'agent.toml');
+  await writeFile(config, `[sign-in]\nstate-dir = ${JSON.stringify(stateDirectory)}\n`);
+  await using agent = await startTestAgent({ args: ['--config', config] });
+  const sshDirectory = join(agent.directory, '.ssh');
+  const install = ['ssh-config', 'install', '--ssh-dir', sshDirectory, '--socket', agent.socket];
+  expect(await runAgent([...install, ...stage.stateDirectory])).toMatchObject({ status: 0 });
+  const krlNumber = async () => decodeKrl(await readFile(join(sshDirectory, 'countersign/revoked_keys'))).number;
+  const before = await krlNumber();
+  await stage.ca.ca.run('revoke', '--key', `${await makeKeyFile(directory.path, 'lost')}.pub`);
+  expect(await krlNumber()).toBe(before);
+
+  await using login = stage.startLogin(['--browser', await stage.browserOf('alice')], agent.env);
+  expect(await login.ended).toMatchObject({ code: 0 });
+  const state = async () => (await fetchState(controlSocketOf(agent.socket))).sshConfig;
+  const isTaken = async () => {
+    expect(await krlNumber()).toBe(before + 1n);
+    expect((await state())?.changedAt).toBeDefined();
+  };
+  await vi.waitFor(isTaken, { timeout: 60_000, interval: 200 });
+  expect(await state()).toMatchObject({ remarks: [], refreshedAt: expect.any(Number) as number });
+  const { stdout } = await runAgent(['status', '--socket', agent.socket]);
+  expect(stdout).toMatch(/^Keys and revocations for ssh: the CA was asked .* ago, changed .* ago$/m);
 });
 
 it('needs a CA that is trusted', async () => {

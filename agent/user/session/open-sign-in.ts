@@ -5,9 +5,11 @@ import type { ServiceParts } from './sign-in-service.ts';
 import type { SessionVault } from './session-vault.ts';
 import { SignInSessions } from './sessions.ts';
 
-export function openSignIn({ store, clock, changes, settings, report }: ServiceParts, vault: SessionVault) {
+export function openSignIn(parts: ServiceParts, vault: SessionVault) {
+  const { store, clock, changes, settings, report, certified = () => undefined } = parts;
   const { notify } = changes;
-  const sessions = new SignInSessions({ store, clock, vault, notify, report, renew: renewSession, endAtProvider });
+  const asking = { renew: renewSession, endAtProvider };
+  const sessions = new SignInSessions({ store, clock, vault, notify, certified, report, ...asking });
   const desk = new SignInDesk({ sessions, settings, notify, report });
   return { sessions, desk };
 }

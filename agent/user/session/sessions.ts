@@ -32,6 +32,8 @@ export interface SessionParts {
   readonly vault: SessionVault;
   /** Told after every change. */
   readonly notify: () => void;
+  /** Told when a sign-in or a renewal brought a certificate. */
+  readonly certified?: () => void;
   /** Told of faults of ours. */
   readonly report: (error: unknown) => void;
   /** What asks the CA and the provider. */
@@ -198,6 +200,7 @@ export class SignInSessions implements AsyncDisposable {
     const blob = certificate.blob;
     if (before !== undefined && identityId(before.blob) !== identityId(blob))
       this.#parts.store.remove(identityId(before.blob));
+    this.#parts.certified?.();
   }
 
   #addIdentity({ key, provisionerName, caUrl }: Session, certificate: Certificate): void {

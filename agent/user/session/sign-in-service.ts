@@ -33,6 +33,8 @@ export interface ServiceParts {
   readonly usesKeychain: boolean;
   /** How many faces would show a question. */
   readonly watchers: () => number;
+  /** Told when a sign-in or a renewal brought a certificate. */
+  readonly certified?: () => void;
   readonly report: (error: unknown) => void;
 }
 

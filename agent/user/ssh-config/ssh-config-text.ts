@@ -84,6 +84,12 @@ export function readChoices(include: string, knownHosts: Uint8Array): Choices | 
   return { hosts: entry.hosts.split(','), agentSocket: Buffer.from(socket, 'latin1').toString() };
 }
 
+/** Host and port of the CA whose keys are in our known_hosts; undefined when these are not our lines. */
+export function installedCa(knownHosts: Uint8Array): string | undefined {
+  const [, host] = / countersign (\S+)\s*$/.exec(Buffer.from(knownHosts).toString('latin1')) ?? [];
+  return host;
+}
+
 /** @param patterns of host names, as in known_hosts @throws SshConfigError `hosts-invalid` */
 export function formatKnownHostsFile(keys: readonly PublicKey[], patterns: readonly string[], url: string): string {
   const comment = `countersign ${new URL(url).host}`;

@@ -18,6 +18,8 @@ export interface Told {
   readonly authority: Authority;
   /** The KRL to use; undefined when there is none. */
   readonly krl: Uint8Array | undefined;
+  /** False when the CA was out of reach. */
+  readonly reached: boolean;
   /** Why something stays as it was. */
   readonly remarks: readonly string[];
 }
@@ -39,15 +41,16 @@ export async function askCa(
     await using client = openCaClient({ ...trusted(held.authority, clock), ...options, maxBodyBytes: MAX_KRL_LENGTH });
     const now = () => clock.now();
     const pulled = await retryByCaTime(client, async () => pullTrust(client, held.authority, now));
-    if (pulled === undefined) return { authority: held.authority, krl, remarks: [] };
+    if (pulled === undefined) return { authority: held.authority, krl, reached: true, remarks: [] };
     const question = questionFor(pulled, held.authority, krl);
     const news = question === undefined ? undefined : await pullKrl(client, pulled.authority, question, now);
-    return { authority: pulled.authority, krl: news?.bytes ?? krl, remarks: [] };
+    return { authority: pulled.authority, krl: news?.bytes ?? krl, reached: true, remarks: [] };
   } catch (error) {
     if (!(error instanceof CaError) || !isTransportCode(error.code)) throw error;
     return {
       authority: held.authority,
       krl,
+      reached: false,
       remarks: [`the CA keys and revocations of before are used: ${error.message}`],
     };
   }
