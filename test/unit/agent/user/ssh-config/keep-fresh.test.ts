@@ -37,7 +37,10 @@ async function firstLook(): Promise<FreshSshConfig> {
   return fresh;
 }
 
-it('does nothing where nothing is installed, or another agent is named', async () => {
+/** What a look needs is loaded by the first one, which takes a busy machine its time. */
+const patience = { timeout: 90_000 };
+
+it('does nothing where nothing is installed, or another agent is named', patience, async () => {
   await using first = await firstLook();
   expect(first.describe()).toBeUndefined();
   await install('/run/other.sock');
@@ -46,7 +49,7 @@ it('does nothing where nothing is installed, or another agent is named', async (
   expect(faults).toEqual([]);
 });
 
-it('tells of a failure, leaves the files, and forgets it when they are gone', async () => {
+it('tells of a failure, leaves the files, and forgets it when they are gone', patience, async () => {
   const knownHosts = await install(socket);
   const before = await readFile(knownHosts);
   await using fresh = await firstLook();
