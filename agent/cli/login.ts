@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 export interface LoginOptions {
   readonly provisioner?: string;
   readonly device?: boolean;
-  /** False after --no-browser, a program after --browser. */
+  /** False after --no-browser, a command after --browser. */
   readonly browser?: string | boolean;
   readonly providerCa?: string;
   /** Of workloads, which sign in without a person: docs/oidc.md. */
@@ -37,7 +37,7 @@ export function registerLogin(program: Command): void {
     .description('Sign in at the identity provider, for a user certificate in the ssh-agent.')
     .option('--provisioner <name>', 'which sign-in of the CA, when it has several')
     .option('--device', 'sign in on another device: shows an address, a code and a QR code')
-    .option('--browser <program>', 'open the address with this program')
+    .option('--browser <command>', 'open the address with this command; %s stands for the address (default: $BROWSER)')
     .option('--no-browser', 'open none: show the address, and wait')
     .option('--provider-ca <file>', 'trust the certificates in this PEM file at the identity provider too')
     .addOption(

@@ -118,7 +118,7 @@ async function logIn(lab: Lab, ca: RunningCa): Promise<LoggedIn> {
   await writeBrowserScript(browser, 'alice', join(lab.directory, 'idp.pem'));
   const words = ['login', ...state, '--provider-ca', join(lab.directory, 'idp.pem'), '--browser', browser];
   await using login = startProcess([...agentProgram(), ...words], {
-    env: { DISPLAY: '', WAYLAND_DISPLAY: '', ...agent.env },
+    env: { BROWSER: '', DISPLAY: '', WAYLAND_DISPLAY: '', ...agent.env },
   });
   const { code } = await login.ended;
   if (code !== 0) throw new Error(`login: ${login.stderr()}`);

@@ -80,7 +80,7 @@ export async function openLoginStage({
     browserOf: async (login) => writeBrowser(directory, rootFile, login),
     startLogin: (args, env = {}) =>
       startProcess([...agentProgram(), 'login', ...places, ...args], {
-        env: { DISPLAY: '', WAYLAND_DISPLAY: '', ...env },
+        env: { BROWSER: '', DISPLAY: '', WAYLAND_DISPLAY: '', ...env },
       }),
     [Symbol.asyncDispose]: async () => owned.disposeAsync(),
   };

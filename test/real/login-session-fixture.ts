@@ -74,7 +74,7 @@ export async function startSessionAgent(
   env: Readonly<Record<string, string>> = {},
 ): Promise<TestAgent> {
   const config = await writeConfig(stage, settings);
-  return startTestAgent({ args: ['--config', config], env: { DISPLAY: '', WAYLAND_DISPLAY: '', ...env } });
+  return startTestAgent({ args: ['--config', config], env: { BROWSER: '', DISPLAY: '', WAYLAND_DISPLAY: '', ...env } });
 }
 
 export async function writeConfig(stage: SessionStage, settings: readonly string[]): Promise<string> {

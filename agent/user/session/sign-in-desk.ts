@@ -9,7 +9,7 @@ import { printable } from '../../ca/foreign-text.ts';
 import { isFailure } from '../../failure.ts';
 import { currentAuthority } from '../../ca/current-authority.ts';
 import { stateDirectoryPath } from '../../state/state-directory.ts';
-import { browserCommand, openBrowser } from '../login/browser.ts';
+import { browserCommands, openBrowser } from '../login/browser.ts';
 import { LoginError } from '../login/login-error.ts';
 import type { Provisioner } from '../login/provisioner.ts';
 import { signIn, signInTimeout } from '../login/sign-in.ts';
@@ -168,8 +168,7 @@ export class SignInDesk implements AsyncDisposable {
 
   /** One that does not start is no failure: the address is shown all the same. */
   async #openBrowser(url: URL): Promise<void> {
-    const command = browserCommand(process.platform, process.env, this.#parts.settings.browser);
-    if (command !== undefined) await openBrowser(command, url);
+    await openBrowser(browserCommands(process.platform, process.env, this.#parts.settings.browser), url);
   }
 
   #forgetLater(id: string): void {

@@ -7,7 +7,7 @@ export interface SignInSettings {
   readonly hosts: 'certified' | 'all';
   /** How long ssh is kept waiting; below sshd's LoginGraceTime of 120 s. */
   readonly waitSeconds: number;
-  /** A program that opens the address; undefined: the desktop's. */
+  /** A command that opens the address (`login/browser.ts`); undefined: `$BROWSER`, else the desktop's. */
   readonly browser?: string;
   /** Which sign-in of the CA, when ssh asks. */
   readonly provisioner?: string;

@@ -1,6 +1,9 @@
 /** What a sign-in decides: which provisioner, and which browser. */
-import { describe, expect, it } from 'vitest';
-import { browserCommand, openBrowser } from '#agent/user/login/browser.ts';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, vi } from 'vitest';
+import { browserCommands, commandLineFor, openBrowser } from '#agent/user/login/browser.ts';
 import { formatDevicePrompt } from '#agent/user/login/device-prompt.ts';
 import { chooseProvisioner } from '#agent/user/login/provisioner.ts';
 
@@ -49,21 +52,62 @@ describe('the provisioner', () => {
 
 describe('the browser', () => {
   it.each([
-    ['linux', { DISPLAY: ':0' }, undefined, ['xdg-open']],
-    ['linux', { WAYLAND_DISPLAY: 'wayland-0' }, undefined, ['xdg-open']],
-    ['linux', { DISPLAY: '' }, undefined, undefined],
-    ['darwin', {}, undefined, ['open']],
-    ['win32', {}, undefined, ['rundll32', 'url.dll,FileProtocolHandler']],
-    ['linux', {}, '/usr/bin/firefox --private', ['/usr/bin/firefox --private']],
-  ] as const)('on %s with %j and %j is %j', (platform, environment, named, command) => {
-    expect(browserCommand(platform, environment, named)).toEqual(command);
+    ['linux', { DISPLAY: ':0' }, undefined, [['xdg-open']]],
+    ['linux', { WAYLAND_DISPLAY: 'wayland-0', BROWSER: '' }, undefined, [['xdg-open']]],
+    ['linux', { DISPLAY: '' }, undefined, []],
+    [
+      'linux',
+      { DISPLAY: ':0', BROWSER: 'firefox -P work:w3m' },
+      undefined,
+      [['firefox', '-P', 'work'], ['w3m'], ['xdg-open']],
+    ],
+    ['linux', { BROWSER: ': x --url=%s :%s:' }, undefined, [['x', '--url=%s']]],
+    ['linux', { DISPLAY: ':0', BROWSER: 'firefox' }, 'chromium --app=%s', [['chromium', '--app=%s']]],
+    ['darwin', { BROWSER: 'firefox' }, undefined, [['open']]],
+    ['win32', {}, undefined, [['rundll32', 'url.dll,FileProtocolHandler']]],
+    ['linux', {}, '/usr/bin/firefox --private', [['/usr/bin/firefox', '--private']]],
+  ] as const)('on %s with %j and %j is %j', (platform, environment, named, commands) => {
+    expect(browserCommands(platform, environment, named)).toEqual(commands);
+  });
+
+  it.each([
+    [['x'], ['x', 'https://idp.example/?a=%25s&b=$(id);%20']],
+    [
+      ['x', '-n', '--'],
+      ['x', '-n', '--', 'https://idp.example/?a=%25s&b=$(id);%20'],
+    ],
+    [
+      ['x', '--u=%s', '%%s'],
+      ['x', '--u=https://idp.example/?a=%25s&b=$(id);%20', '%s'],
+    ],
+    [
+      ['x', '100%%s'],
+      ['x', '100%s', 'https://idp.example/?a=%25s&b=$(id);%20'],
+    ],
+  ] as const)('%j gets the address as one word, unread', (command, line) => {
+    expect(commandLineFor(command, new URL('https://idp.example/?a=%25s&b=$(id);%20'))).toEqual(line);
+  });
+
+  it('starts the first that is there', { timeout: 90_000 }, async () => {
+    await using stack = new AsyncDisposableStack();
+    const directory = await mkdtemp(join(tmpdir(), 'countersign-browser-'));
+    stack.defer(async () => rm(directory, { recursive: true, force: true }));
+    const [program, seen] = [join(directory, 'browser'), join(directory, 'seen')];
+    await writeFile(program, `#!/bin/sh\nprintf '%s\\n' "$@" > '${seen}.new' && mv '${seen}.new' '${seen}'\n`, {
+      mode: 0o755,
+    });
+    const environment = { BROWSER: `/nonexistent/browser:${program} --to=%s` };
+    const url = new URL('https://idp.example/a?b=$HOME');
+    expect(await openBrowser(browserCommands('linux', environment, undefined), url)).toBeUndefined();
+    const shown = await vi.waitFor(async () => readFile(seen, 'utf8'), { timeout: 60_000, interval: 50 });
+    expect(shown).toBe('--to=https://idp.example/a?b=$HOME\n');
   });
 
   it('opens https alone, and tells when it does not start', async () => {
-    await expect(openBrowser(['true'], new URL('http://idp.example'))).rejects.toThrow(TypeError);
-    await expect(openBrowser(['true'], new URL('file:///etc/passwd'))).rejects.toThrow(TypeError);
-    expect(await openBrowser(['/nonexistent/browser'], new URL('https://idp.example'))).toBe(
-      'no such file or directory',
+    await expect(openBrowser([['true']], new URL('http://idp.example'))).rejects.toThrow(TypeError);
+    await expect(openBrowser([['true']], new URL('file:///etc/passwd'))).rejects.toThrow(TypeError);
+    expect(await openBrowser([['/nonexistent/browser']], new URL('https://idp.example'))).toBe(
+      '/nonexistent/browser did not start (no such file or directory)',
     );
   });
 });
