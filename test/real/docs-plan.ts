@@ -137,7 +137,10 @@ export const plans: Readonly<Record<string, PagePlan>> = {
       'docs/ca.md#clear-a-host/2': async ({ must }) => {
         await must(
           'web1',
-          'countersign host remove; rm /etc/ssh/ssh_host_*; ssh-keygen -A; kill -HUP "$(cat /run/sshd.pid)"; sleep 1',
+          `countersign host remove; rm /etc/ssh/ssh_host_*; ssh-keygen -A
+key=$(cut -d ' ' -f 2 /etc/ssh/ssh_host_ed25519_key.pub)
+# sshd does not hear it while it starts anew, as it may do since the remove.
+until ssh-keyscan -t ed25519 127.0.0.1 | grep -qF "$key"; do systemctl reload ssh; sleep 1; done`,
         );
       },
       // Administering as root leaves the files to the user of the CA.

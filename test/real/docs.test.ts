@@ -39,7 +39,7 @@ describe('the commands fit the programs', () => {
   beforeAll(async () => {
     grammars.set('countersign', await readGrammar('countersign', agentProgram()));
     grammars.set('countersign-ca', await readGrammar('countersign-ca', caProgram()));
-  });
+  }, PAGE_TIMEOUT_MS);
 
   test.each(pages)('%s', (page) => {
     const typed = scripts.filter((block) => block.page === page).flatMap(commandsOfBlock);

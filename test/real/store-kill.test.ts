@@ -26,7 +26,7 @@ interface Writer {
   said(): readonly string[];
 }
 
-test(`keeps what it acknowledged over ${KILLS} kills (STORE_KILL_SEED=${seed})`, { timeout: 240_000 }, async () => {
+test(`keeps what it acknowledged over ${KILLS} kills (STORE_KILL_SEED=${seed})`, { timeout: 900_000 }, async () => {
   process.stderr.write(`STORE_KILL_SEED=${seed}\n`);
   const [delays] = sample(array(integer({ min: 0, max: 150 }), { minLength: KILLS, maxLength: KILLS }), {
     seed,

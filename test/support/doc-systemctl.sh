@@ -35,7 +35,8 @@ credentials() {
 start() {
   case $name in
   ssh | sshd)
-    [ -f /run/sshd.pid ] || /usr/sbin/sshd
+    [ -s /run/sshd.pid ] || /usr/sbin/sshd
+    until [ -s /run/sshd.pid ]; do sleep 0.1; done # it goes to the background first, and listens then
     return
     ;;
   esac
@@ -57,14 +58,18 @@ start() {
       return
     }
     tries=$((tries + 1))
-    [ "$tries" -lt 600 ] || fail "$name.service does not get ready: $(cat "$runtime/log")"
+    [ "$tries" -lt 1800 ] || fail "$name.service does not get ready: $(cat "$runtime/log")"
     sleep 0.1
   done
 }
 
 stop() {
   case $name in
-  ssh | sshd) kill "$(cat /run/sshd.pid)" && rm -f /run/sshd.pid && return ;;
+  ssh | sshd)
+    kill "$(cat /run/sshd.pid)"
+    while [ -e /run/sshd.pid ]; do sleep 0.1; done
+    return
+    ;;
   esac
   [ -f "$runtime/pid" ] || return 0
   pid=$(cat "$runtime/pid")
@@ -86,7 +91,10 @@ start | stop | restart)
 reload)
   find_unit "$2"
   case $name in
-  ssh | sshd) kill -HUP "$(cat /run/sshd.pid)" ;;
+  ssh | sshd)
+    until [ -s /run/sshd.pid ]; do sleep 0.1; done # it is not there while sshd starts anew
+    kill -HUP "$(cat /run/sshd.pid)"
+    ;;
   *) kill -HUP "$(cat "$runtime/pid")" ;;
   esac
   ;;
