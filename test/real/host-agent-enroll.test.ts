@@ -2,7 +2,6 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { userInfo } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { describe, expect, test } from 'vitest';
 import { readCertificateFile } from '#agent/host/certificate-file.ts';
@@ -262,8 +261,7 @@ describe('remove', () => {
     await using host = await startHost();
     const before = await readTree(host.sshd.etc);
     await enrollAsJson(host);
-    process.kill(host.sshd.pid);
-    await gone(host.sshd.pid);
+    await host.sshd.stop();
     expect((await host.host('remove')).status).toBe(0);
     expect(await readTree(host.sshd.etc)).toEqual(before);
     expect(await host.host('remove')).toMatchObject({ status: 0, stdout: 'Nothing is installed.' });
@@ -277,17 +275,6 @@ function reloads({ sshd }: TestHost): number {
 
 function withoutTimeOf(name: string, tree: readonly string[]): string[] {
   return tree.map((line) => (line.startsWith(`${name}: `) ? line.replace(/ [\d.]+ (?=[0-9a-f]{64}$)/, ' ') : line));
-}
-
-async function gone(pid: number): Promise<void> {
-  for (;;) {
-    try {
-      process.kill(pid, 0);
-    } catch {
-      return;
-    }
-    await sleep(20);
-  }
 }
 
 /** A key that sshd lets in by its authorized_keys. */
