@@ -39,6 +39,7 @@ export interface CaOptions {
   readonly quick?: boolean;
 }
 
+/** Disposing ends it as `systemctl stop` does, and waits until it has answered, read the log of its device and closed its store. */
 export interface RunningCa extends AsyncDisposable {
   readonly ca: TestCa;
   readonly process: LabProcess;
@@ -137,7 +138,7 @@ export class TestCa {
       process,
       port,
       url: `https://${this.address}:${port}`,
-      [Symbol.asyncDispose]: async () => process[Symbol.asyncDispose](),
+      [Symbol.asyncDispose]: async () => void (await process.stop()),
     };
   }
 
