@@ -63,7 +63,9 @@ export class EnrolmentClient implements AsyncDisposable {
   constructor({ url, rootPem, localAddress }: ClientOptions) {
     this.#url = url;
     const from = localAddress === undefined ? {} : { localAddress };
-    this.#agent = new Agent({ connect: { ca: [rootPem] }, ...from, connections: null, pipelining: 1 });
+    // Hundreds may shake hands at once, on two cores that have much else to do.
+    const connect = { ca: [rootPem], timeout: 60_000 };
+    this.#agent = new Agent({ connect, ...from, connections: null, pipelining: 1 });
   }
 
   async request<Body>(method: string, path: string, body?: unknown): Promise<Answer<Body>> {
