@@ -3,6 +3,7 @@ import { parseListenAddress } from '../config/listen-address.ts';
 import { CommandError } from '../command-error.ts';
 import { authorityOf } from '../directory/open-config.ts';
 import type { CaKeyType } from '../init/ca-key-type.ts';
+import type { Leftovers } from '../init/building-place.ts';
 import { createCa } from '../init/create-ca.ts';
 import { printFacts, printJson } from './output.ts';
 import { type PassphraseOptions, readPassphrase } from './passphrase.ts';
@@ -33,7 +34,7 @@ export async function init(options: InitOptions): Promise<void> {
   if (csr && root !== undefined) throw new CommandError('Give --root with --key, or --csr, not both.');
   if (/^[#\s]|\p{C}/u.test(options.name))
     throw new CommandError('--name must be a plain text that does not start with # or white space.');
-  const created = await createCa({
+  const { leftovers, ...created } = await createCa({
     directory: options.dir,
     passphrase: await readPassphrase(options, { confirm: true }),
     name: options.name,
@@ -48,6 +49,7 @@ export async function init(options: InitOptions): Promise<void> {
     userPrincipals: options.allowUser,
     progress: (step) => void (process.stderr.isTTY && options.json !== true && process.stderr.write(`${step} ...\n`)),
   });
+  tell(leftovers);
   if (options.json === true) return printJson(created);
   printFacts([
     ['CA directory', created.directory],
@@ -57,6 +59,12 @@ export async function init(options: InitOptions): Promise<void> {
   ]);
   const url = `https://${authorityOf({ dnsNames: options.dns } as Parameters<typeof authorityOf>[0], listen.port)}`;
   process.stdout.write(nextSteps(created.directory, url, created.rootFingerprint, options));
+}
+
+function tell({ removed, unclear }: Leftovers): void {
+  for (const path of removed) process.stderr.write(`note: ${path} was removed: an init that was killed had left it\n`);
+  for (const path of unclear)
+    process.stderr.write(`note: if no other init of this directory runs, remove what one left: rm -r -- '${path}'\n`);
 }
 
 function nextSteps(directory: string, url: string, rootFingerprint: string | null, options: InitOptions): string {

@@ -2,9 +2,9 @@
  * Makes a CA directory: all of it or nothing. Everything is written into a directory beside the wanted one, which then takes its place
  * in one step; what is there already is never overwritten.
  */
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
-import { type KeyObject, randomBytes } from 'node:crypto';
-import { dirname, join, resolve } from 'node:path';
+import { mkdir, readdir } from 'node:fs/promises';
+import type { KeyObject } from 'node:crypto';
+import { join, resolve } from 'node:path';
 import { encodePublicKey, formatPublicKeyLine, publicKeyFromObject } from '#openssh/public-key.ts';
 import { equalBytes } from '#openssh/wire.ts';
 import { CommandError } from '../command-error.ts';
@@ -14,9 +14,10 @@ import { type CaLayout, type SecretName, caLayout } from '../directory/layout.ts
 import { storePath } from '../directory/open-config.ts';
 import { writeSecret } from '../directory/secrets.ts';
 import { isSystemError, reasonOf } from '../files/system-error.ts';
-import { syncDirectory, writeNewFile } from '../files/write-new.ts';
+import { writeNewFile } from '../files/write-new.ts';
 import { openSqliteStore } from '../store/sqlite-store.ts';
 import { generateX509Key } from '../x509/certificate-authority.ts';
+import { type Leftovers, makeBuildingPlace, removeLeftovers } from './building-place.ts';
 import type { CaKeyType } from './ca-key-type.ts';
 import { generateCaKey, importCaKey } from './ca-keys.ts';
 import { makeX509Part } from './x509-part.ts';
@@ -33,8 +34,13 @@ export interface CaWishes extends TemplateValues {
   readonly progress: (step: string) => void;
 }
 
-export interface CreatedCa {
+export interface CreatedCa extends MadeCa {
   readonly directory: string;
+  /** Of earlier attempts that were killed. */
+  readonly leftovers: Leftovers;
+}
+
+interface MadeCa {
   /** Null after a request, until the intermediate has been imported. */
   readonly rootFingerprint: string | null;
   readonly hostCa: string;
@@ -47,27 +53,25 @@ export async function createCa(wishes: CaWishes): Promise<CreatedCa> {
   await refuseOccupied(target);
   const configText = formatConfigTemplate(wishes);
   checkConfig(configText);
-  const building = `${target}.${randomBytes(6).toString('hex')}.init`;
-  await makeDirectory(building).catch((cause: unknown) => {
+  const leftovers = await removeLeftovers(target);
+  await using building = await makeBuildingPlace(target).catch((cause: unknown) => {
     throw new CommandError(
       `${target} cannot be made: ${reasonOf(cause)}. Name a directory in a place that this user may write to.`,
       { cause },
     );
   });
   try {
-    const created = await fill(caLayout(building), configText, wishes);
-    await rename(building, target); // an empty directory in its place is replaced, a full one is not
-    await syncDirectory(dirname(target));
-    return { ...created, directory: target };
+    const created = await fill(caLayout(building.path), configText, wishes);
+    await building.finish();
+    return { ...created, directory: target, leftovers };
   } catch (error) {
-    await rm(building, { recursive: true, force: true });
     if (isSystemError(error))
       throw new CommandError(`${target} cannot be made: ${error.message}. Nothing was left behind.`, { cause: error });
     throw error;
   }
 }
 
-async function fill(layout: CaLayout, configText: string, wishes: CaWishes): Promise<Omit<CreatedCa, 'directory'>> {
+async function fill(layout: CaLayout, configText: string, wishes: CaWishes): Promise<MadeCa> {
   const { passphrase, progress } = wishes;
   for (const path of [layout.certificates, layout.secrets, join(layout.directory, 'db')])
     await mkdir(path, { mode: 0o700 });
@@ -121,12 +125,6 @@ async function createStore(layout: CaLayout, configText: string, rootFingerprint
   await store.appendAudit([
     { time, action: 'ca-init', outcome: 'allowed', code: 'ok', subject: {}, details: { rootFingerprint } },
   ]);
-}
-
-/** Not recursive at the end: Node's recursive mkdir never returns where a file system refuses new entries as not found (/proc). */
-async function makeDirectory(path: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  await mkdir(path, { mode: 0o700 });
 }
 
 async function refuseOccupied(target: string): Promise<void> {

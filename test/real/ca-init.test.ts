@@ -2,11 +2,12 @@
 import { createHash } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { caLayout, secretNames } from '#ca-lite/directory/layout.ts';
+import { makeBuildingPlace } from '#ca-lite/init/building-place.ts';
 import { type Finished, PASSPHRASE } from '#test/support/ca.ts';
 import { startProcess } from '#test/support/lab-process.ts';
 import { caProgram } from '#test/support/programs.ts';
@@ -241,4 +242,19 @@ test('killed on its way, it leaves no CA that is half made, and can be run again
   }
   expect(await readdir(scratch)).not.toContain('killed');
   expect(await init(directory)).toMatchObject({ exitCode: 0 });
+});
+
+test('removes what a killed one left, and nothing that may be alive or is somebody else’s', async () => {
+  const parent = await mkdtemp(join(scratch, 'leftovers-'));
+  const target = join(parent, 'ca');
+  const [dead, unlocked, other] = ['ca.000000000001.init', 'ca.000000000002.init', 'cafe.000000000003.init'];
+  for (const name of [dead, unlocked, other]) await mkdir(join(parent, name, 'secrets'), { recursive: true });
+  for (const name of [dead, other]) await writeFile(join(parent, name, 'init-lock'), '');
+  await using alive = await makeBuildingPlace(target);
+  const { exitCode, stderr } = await init(target);
+  expect(exitCode, stderr).toBe(0);
+  expect(stderr).toContain(`${join(parent, dead)} was removed`);
+  expect(stderr).toContain(`rm -r -- '${join(parent, unlocked)}'`);
+  expect((await readdir(parent)).toSorted()).toEqual(['ca', unlocked, basename(alive.path), other].toSorted());
+  expect(await readdir(target)).not.toContain('init-lock');
 });
