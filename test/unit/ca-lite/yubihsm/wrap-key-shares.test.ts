@@ -48,6 +48,18 @@ test('what does not fit is refused, with the reason', async () => {
   await refused([shares[0]!, shares[1]!, 'password'], /share 3 is not a share/);
 });
 
+test('shares of two splits are refused, also where they meet in one place on the curve', async () => {
+  const placeOf = (line: string) => Buffer.from(line.split(':')[5] ?? '', 'base64url').at(-1);
+  const many = { threshold: 2, total: 20 };
+  const [first = ''] = await splitWrapKey(key, many);
+  let other: string | undefined;
+  while (other === undefined) {
+    const again = await splitWrapKey(key, many);
+    other = again.slice(1).find((line) => placeOf(line) === placeOf(first));
+  }
+  await expect(combineWrapKey([first, other])).rejects.toMatchObject({ code: 'bad-input' });
+});
+
 test('one mistyped letter anywhere is found', async () => {
   const shares = await splitWrapKey(key, { threshold: 2, total: 2 });
   const [first, second] = shares as [string, string];
