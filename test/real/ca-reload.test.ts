@@ -8,7 +8,7 @@ import { caLayout } from '#ca-lite/directory/layout.ts';
 import { makeCa } from '#test/support/ca.ts';
 import { EnrolmentClient, hostKeyPair } from '#test/support/enrolment-client.ts';
 
-test('a changed policy counts at once, what cannot change is named, a broken file changes nothing', async () => {
+test('a changed policy counts at once, what cannot change is named, a broken file changes nothing', { timeout: 300_000 }, async () => {
   await using stack = new AsyncDisposableStack();
   const within = await mkdtemp(join(tmpdir(), 'countersign-reload-'));
   stack.defer(async () => rm(within, { recursive: true, force: true }));

@@ -102,7 +102,7 @@ it('a sign-in after the CA changed both its keys is taken: their list was signed
   expect(signers).not.toContain(pinned);
 });
 
-it('the agent that ssh is told of brings it up to date when a certificate comes, and says so', async () => {
+it('the agent that ssh is told of brings it up to date when a certificate comes, and says so', { timeout: 300_000 }, async () => {
   const [, stateDirectory = ''] = stage.stateDirectory;
   using directory = makeDirectory();
   const config = join(directory.path, 'agent.toml');
