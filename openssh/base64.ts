@@ -23,7 +23,9 @@ export function encodeBase64(bytes: Uint8Array): string {
 
 /** OpenSSH's own variant for fingerprints: the standard alphabet without the padding. */
 export function encodeBase64Unpadded(bytes: Uint8Array): string {
-  return encodeBase64(bytes).replace(/=+$/, '');
+  const padding = (3 - (bytes.length % 3)) % 3;
+  const text = encodeBase64(bytes);
+  return padding === 0 ? text : text.slice(0, -padding);
 }
 
 export function encodeBase64Url(bytes: Uint8Array): string {

@@ -11,18 +11,12 @@ import {
   type PublicKey,
   MAX_PUBLIC_KEY_LENGTH,
   decodePublicKey,
-  encodePublicKey,
   readPublicKeyFields,
+  writePublicKey,
   writePublicKeyFields,
 } from './public-key.ts';
-import {
-  type Signature,
-  MAX_SIGNATURE_LENGTH,
-  decodeSignature,
-  encodeSignature,
-  verifySignature,
-} from './signature.ts';
-import { WireReader, WireWriter, decodeText, encodeText, equalBytes } from './wire.ts';
+import { type Signature, MAX_SIGNATURE_LENGTH, decodeSignature, verifySignature, writeSignature } from './signature.ts';
+import { WireReader, WireWriter, decodeText } from './wire.ts';
 
 /** OpenSSH reads no larger certificate from a file line; ours stay near 1 KiB. */
 export const MAX_CERTIFICATE_LENGTH = 256 * 1024;
@@ -158,19 +152,22 @@ export function encodeToBeSigned(fields: CertificateFields): Uint8Array {
     .uint64(fields.serial)
     .uint32(typeNumbers[fields.type])
     .string(fields.keyId)
-    .string(encodePrincipals(fields.principals))
+    .nested((principals) => writePrincipals(fields.principals, principals))
     .uint64(fields.validAfter)
     .uint64(fields.validBefore)
-    .string(encodeOptions(fields.criticalOptions))
-    .string(encodeOptions(fields.extensions))
+    .nested((options) => writeOptions(fields.criticalOptions, options))
+    .nested((options) => writeOptions(fields.extensions, options))
     .string('')
-    .string(encodePublicKey(fields.signatureKey))
+    .nested((key) => writePublicKey(fields.signatureKey, key))
     .finish();
 }
 
 /** Joins what `encodeToBeSigned` made with the CA's signature over it. */
 export function assembleCertificate(toBeSigned: Uint8Array, signature: Signature): Uint8Array {
-  return new WireWriter(toBeSigned.length + 128).raw(toBeSigned).string(encodeSignature(signature)).finish();
+  return new WireWriter(toBeSigned.length + 128)
+    .raw(toBeSigned)
+    .nested((writer) => writeSignature(signature, writer))
+    .finish();
 }
 
 /** True if the key named in the certificate as its CA really signed it. Says nothing about trust in that key. */
@@ -216,10 +213,8 @@ function readPrincipals(reader: WireReader): string[] {
   return principals;
 }
 
-function encodePrincipals(principals: readonly string[]): Uint8Array {
-  const writer = new WireWriter(256);
+function writePrincipals(principals: readonly string[], writer: WireWriter): void {
   for (const principal of principals) writer.string(principal);
-  return writer.finish();
 }
 
 function readOptions(reader: WireReader): CertificateOption[] {
@@ -236,16 +231,19 @@ function readOptions(reader: WireReader): CertificateOption[] {
 }
 
 /** Sorted by the bytes of the name, as the draft demands and Go's parser insists. */
-function encodeOptions(options: readonly CertificateOption[]): Uint8Array {
-  const sorted = options
-    .map((option) => ({ name: encodeText(option.name), data: option.data }))
-    .toSorted((a, b) => Buffer.compare(a.name, b.name));
-  const writer = new WireWriter(256);
-  for (const [index, { name, data }] of sorted.entries()) {
-    const previous = sorted[index - 1];
-    if (previous !== undefined && equalBytes(previous.name, name)) throw new TypeError('an option is given twice');
-    writer.string(name).string(data);
+function writeOptions(options: readonly CertificateOption[], writer: WireWriter): void {
+  const start = writer.length;
+  let previous: CertificateOption | undefined;
+  for (const option of options.toSorted((a, b) => compareNames(a.name, b.name))) {
+    if (previous?.name === option.name) throw new TypeError('an option is given twice');
+    writer.string(option.name).string(option.data);
+    previous = option;
   }
-  if (options.length > MAX_OPTIONS || writer.length > MAX_OPTIONS_LENGTH) throw new TypeError('too many options');
-  return writer.finish();
+  if (options.length > MAX_OPTIONS || writer.length - start > MAX_OPTIONS_LENGTH)
+    throw new TypeError('too many options');
+}
+
+/** By their bytes in UTF-8. */
+function compareNames(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }

@@ -72,9 +72,14 @@ export function decodePublicKey(blob: Uint8Array): PublicKey {
 }
 
 export function encodePublicKey(key: PublicKey): Uint8Array {
-  const writer = new WireWriter().string(key.type);
-  writePublicKeyFields(key, writer);
+  const writer = new WireWriter();
+  writePublicKey(key, writer);
   return writer.finish();
+}
+
+/** The blob of a key inside of something larger. */
+export function writePublicKey(key: PublicKey, writer: WireWriter): void {
+  writePublicKeyFields(key, writer.string(key.type));
 }
 
 /** Reads the fields that follow the type name; certificates hold the same fields after their nonce. */

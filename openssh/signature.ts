@@ -52,11 +52,17 @@ export function decodeSignature(type: KeyType, bytes: Uint8Array): Signature {
 
 /** @throws TypeError for a security-key signature without flags and counter, or another one with them */
 export function encodeSignature(signature: Signature): Uint8Array {
+  const writer = new WireWriter();
+  writeSignature(signature, writer);
+  return writer.finish();
+}
+
+/** As {@link encodeSignature}, inside of something larger. */
+export function writeSignature(signature: Signature, writer: WireWriter): void {
   if (signature.algorithm.startsWith('sk-') !== (signature.sk !== undefined))
     throw new TypeError('flags and counter belong to security-key signatures, and to them alone');
-  const writer = new WireWriter().string(signature.algorithm).string(signature.blob);
+  writer.string(signature.algorithm).string(signature.blob);
   if (signature.sk !== undefined) writer.byte(signature.sk.flags).uint32(signature.sk.counter);
-  return writer.finish();
 }
 
 /** True only if `signature` is a valid one of `key` over `data`. @throws FormatError when the key itself is invalid */

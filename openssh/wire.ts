@@ -104,14 +104,16 @@ export class WireReader {
   }
 }
 
+/**
+ * Writes into memory of Node's pool of small Buffers, so that making a writer costs little; what `finish` gives stands alone. Numbers are
+ * stored byte by byte: a view for each writer would cost more than it saves.
+ */
 export class WireWriter {
-  #bytes: Uint8Array;
-  #view: DataView;
+  #bytes: Buffer;
   #length = 0;
 
   constructor(initialCapacity = 512) {
-    this.#bytes = new Uint8Array(initialCapacity);
-    this.#view = new DataView(this.#bytes.buffer);
+    this.#bytes = Buffer.allocUnsafe(initialCapacity);
   }
 
   /** Bytes written so far. */
@@ -123,7 +125,7 @@ export class WireWriter {
   byte(value: number): this {
     if (!Number.isInteger(value) || value < 0 || value > 0xff) throw new TypeError('byte out of range');
     const start = this.#reserve(1);
-    this.#view.setUint8(start, value);
+    this.#bytes[start] = value;
     return this;
   }
 
@@ -131,7 +133,7 @@ export class WireWriter {
   uint32(value: number): this {
     if (!Number.isInteger(value) || value < 0 || value > 0xffff_ffff) throw new TypeError('uint32 out of range');
     const start = this.#reserve(4);
-    this.#view.setUint32(start, value);
+    this.#bytes.writeUInt32BE(value, start);
     return this;
   }
 
@@ -139,7 +141,7 @@ export class WireWriter {
   uint64(value: bigint): this {
     if (value < 0n || value > 0xffff_ffff_ffff_ffffn) throw new TypeError('uint64 out of range');
     const start = this.#reserve(8);
-    this.#view.setBigUint64(start, value);
+    this.#bytes.writeBigUInt64BE(value, start);
     return this;
   }
 
@@ -150,8 +152,20 @@ export class WireWriter {
   }
 
   string(value: Uint8Array | string): this {
-    const bytes = typeof value === 'string' ? encodeText(value) : value;
-    return this.uint32(bytes.length).raw(bytes);
+    if (typeof value !== 'string') return this.uint32(value.length).raw(value);
+    assertText(value);
+    const length = Buffer.byteLength(value);
+    const start = this.uint32(length).#reserve(length);
+    this.#bytes.write(value, start, length, 'utf8');
+    return this;
+  }
+
+  /** A string that holds what `write` writes. */
+  nested(write: (writer: this) => void): this {
+    const start = this.#reserve(4);
+    write(this);
+    this.#bytes.writeUInt32BE(this.#length - start - 4, start);
+    return this;
   }
 
   /** An unsigned big-endian magnitude, with or without leading zeros, as a minimal mpint. */
@@ -167,7 +181,7 @@ export class WireWriter {
 
   /** A copy of what has been written. */
   finish(): Uint8Array {
-    return this.#bytes.slice(0, this.#length);
+    return new Uint8Array(this.#bytes.subarray(0, this.#length));
   }
 
   #reserve(length: number): number {
@@ -179,10 +193,9 @@ export class WireWriter {
   }
 
   #grow(needed: number): void {
-    const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
-    grown.set(this.#bytes);
+    const grown = Buffer.allocUnsafe(Math.max(needed, this.#bytes.length * 2));
+    grown.set(this.#bytes.subarray(0, this.#length));
     this.#bytes = grown;
-    this.#view = new DataView(grown.buffer);
   }
 }
 
@@ -198,8 +211,12 @@ export function decodeText(bytes: Uint8Array): string {
 
 /** @throws TypeError for a text with a NUL or a lone surrogate, which no decoder would give back */
 export function encodeText(text: string): Uint8Array {
-  if (text.includes('\0') || !text.isWellFormed()) throw new TypeError('text with NUL or lone surrogate');
+  assertText(text);
   return utf8Encoder.encode(text);
+}
+
+function assertText(text: string): void {
+  if (text.includes('\0') || !text.isWellFormed()) throw new TypeError('text with NUL or lone surrogate');
 }
 
 /** The same bytes without `Buffer`, whose `slice` does not copy and whose look in a comparison differs. */

@@ -109,10 +109,27 @@ describe('text', () => {
   test('is not written when it could not be read', () => {
     expect(() => encodeText('a\0b')).toThrow(TypeError);
     expect(() => encodeText('\uD800')).toThrow(TypeError);
+    expect(() => new WireWriter().string('a\0b')).toThrow(TypeError);
+    expect(() => new WireWriter().string('\uD800')).toThrow(TypeError);
+  });
+
+  test('has the length of its bytes, not of its characters', () => {
+    expect(new WireWriter(1).string('grüß€😀').finish()).toEqual(fromHex('0000000d 6772c3bcc39fe282acf09f9880'));
   });
 });
 
 describe('the writer', () => {
+  test.each([1, 512])('nests strings of whatever is written, with room for %i bytes at first', (capacity) => {
+    const writer = new WireWriter(capacity).nested((outer) => outer.byte(7).nested((inner) => inner.string('ab')));
+    expect(writer.nested(() => undefined).finish()).toEqual(fromHex('0000000b 07 00000006 00000002 6162 00000000'));
+  });
+
+  test('gives bytes that stand alone', () => {
+    const finished = new WireWriter().string('ab').finish();
+    expect(finished.buffer.byteLength).toBe(finished.length);
+    expect(finished.constructor).toBe(Uint8Array);
+  });
+
   test('refuses numbers out of range', () => {
     expect(() => new WireWriter().byte(256)).toThrow(TypeError);
     expect(() => new WireWriter().byte(-1)).toThrow(TypeError);
