@@ -4,12 +4,6 @@
  * against the two TLS connections that it needs.
  */
 import { type KeyObject, createHash, generateKeyPairSync, randomBytes, sign, verify } from 'node:crypto';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, request } from 'undici';
 import { createBoundKey, proveIdentity } from '#agent/user/login/key-binding.ts';
@@ -20,6 +14,8 @@ import { startTestAgent } from '#test/real/agent-fixture.ts';
 import { openLoginStage } from '#test/real/login-fixture.ts';
 import { type SignStage, openSignStage } from '#test/real/oidc-sign-fixture.ts';
 import { signIn } from '#test/simulator/openid-provider/scripted-browser.ts';
+import { load } from './load.ts';
+import { cpuOf, spentBetween } from './process-cpu.ts';
 import { type BenchReport, type BenchRow, quantile } from './report.ts';
 
 const clientCounts = [1, 16];
@@ -27,8 +23,6 @@ const REQUESTS = 2000;
 const REQUESTS_OF_ONE = 400;
 const SIGN_INS = 15;
 const POLL_MS = 2;
-/** USER_HZ of Linux. */
-const MS_PER_TICK = 10;
 
 export async function bench(): Promise<BenchReport> {
   return { title: 'Sign-ins with OpenID Connect', rows: [...(await certificateRows()), ...(await waitingRows())] };
@@ -43,9 +37,11 @@ async function certificateRows(): Promise<BenchRow[]> {
   await using stage = await openSignStage({ corp: 'principals = [{ from = "email-local-part" }]' });
   for (const clients of clientCounts) {
     const bodies = await makeBodies(stage, clients === 1 ? REQUESTS_OF_ONE : REQUESTS);
-    const before = cpuOf(stage.ca.process.pid);
-    const { perSecond, p50, p99 } = await load(stage, clients, bodies);
-    const spent = (cpuOf(stage.ca.process.pid) - before) / bodies.length;
+    const { port, process: ca, ca: stored } = stage.ca;
+    const target = { port, root: caLayout(stored.directory).rootCertificate, path: '/ssh/sign', status: 201 };
+    const before = cpuOf(ca.pid);
+    const { perSecond, p50, p99 } = await load(target, clients, bodies);
+    const spent = spentBetween(before, cpuOf(ca.pid)) / bodies.length;
     rows.push(
       {
         what: `certificates for ID tokens, ${clients} clients`,
@@ -88,13 +84,6 @@ function signaturesAlone(): { readonly perSecond: number; readonly cpuMs: number
   return { perSecond: (rounds / (performance.now() - started)) * 1000, cpuMs: (user + system) / 1000 / rounds };
 }
 
-/** Milliseconds that a process has used so far. */
-function cpuOf(pid: number): number {
-  const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
-}
-
 async function makeBodies(stage: SignStage<'corp'>, count: number): Promise<string[]> {
   const { corp } = stage.issuers;
   const bodies: string[] = [];
@@ -105,25 +94,6 @@ async function makeBodies(stage: SignStage<'corp'>, count: number): Promise<stri
     bodies.push(JSON.stringify({ publicKey: encodeBase64(key.blob), ott, certType: 'user', identityProof }));
   }
   return bodies;
-}
-
-async function load({ ca }: SignStage<'corp'>, clients: number, bodies: readonly string[]) {
-  const directory = await mkdtemp(join(tmpdir(), 'countersign-bench-'));
-  try {
-    const file = join(directory, 'bodies.json');
-    await writeFile(file, JSON.stringify(bodies));
-    const script = join(import.meta.dirname, 'load-client.ts');
-    const root = caLayout(ca.ca.directory).rootCertificate;
-    const argv = [script, String(ca.port), root, String(clients), file, '/ssh/sign', '201'];
-    const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'inherit'] });
-    let text = '';
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-    const [code] = (await once(child, 'close')) as [number];
-    if (code !== 0) throw new Error('the load client failed');
-    return JSON.parse(text) as { perSecond: number; p50: number; p99: number };
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
 }
 
 async function waitingRows(): Promise<BenchRow[]> {
