@@ -61,7 +61,7 @@ export class LiveKeys {
       get user() {
         return moment().signers.user;
       },
-      of: (key) => this.#held.get(fingerprintOf(encodePublicKey(key))),
+      of: (key) => this.#signerOfKey(key),
     };
     this.trust = {
       get number() {
@@ -110,6 +110,12 @@ export class LiveKeys {
     this.#change(record, { host, user });
     if (failures.length === 0) this.#done = record.number;
     this.#tell(failures, record.number);
+  }
+
+  /** Mostly it is the very key that the signer gave out, and then its fingerprint is not needed. */
+  #signerOfKey(key: PublicKey): Signer | undefined {
+    const same = this.#held.values().find(({ publicKey }) => publicKey === key);
+    return same ?? this.#held.get(fingerprintOfKey(key));
   }
 
   /** The key that the record names; while that cannot be opened, the one before, unless it was retired meanwhile. */

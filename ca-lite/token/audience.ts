@@ -2,8 +2,9 @@
 
 /** @param operation the path without a leading slash, e.g. `ssh/sign` */
 export function isOwnAudience(audience: string, dnsNames: readonly string[], operation: string): boolean {
-  if (!URL.canParse(audience)) return false;
-  const { protocol, hostname, pathname, search, hash, username, password } = new URL(audience);
+  const url = URL.parse(audience);
+  if (url === null) return false;
+  const { protocol, hostname, pathname, search, hash, username, password } = url;
   if (protocol !== 'https:' || search !== '' || hash !== '' || username !== '' || password !== '') return false;
   if (pathname !== `/${operation}` && pathname !== `/1.0/${operation}`) return false;
   return dnsNames.includes(hostname.replace(/^\[(.*)\]$/, '$1'));
