@@ -102,32 +102,36 @@ it('a sign-in after the CA changed both its keys is taken: their list was signed
   expect(signers).not.toContain(pinned);
 });
 
-it('the agent that ssh is told of brings it up to date when a certificate comes, and says so', { timeout: 300_000 }, async () => {
-  const [, stateDirectory = ''] = stage.stateDirectory;
-  using directory = makeDirectory();
-  const config = join(directory.path, 'agent.toml');
-  await writeFile(config, `[sign-in]\nstate-dir = ${JSON.stringify(stateDirectory)}\n`);
-  await using agent = await startTestAgent({ args: ['--config', config] });
-  const sshDirectory = join(agent.directory, '.ssh');
-  const install = ['ssh-config', 'install', '--ssh-dir', sshDirectory, '--socket', agent.socket];
-  expect(await runAgent([...install, ...stage.stateDirectory])).toMatchObject({ status: 0 });
-  const krlNumber = async () => decodeKrl(await readFile(join(sshDirectory, 'countersign/revoked_keys'))).number;
-  const before = await krlNumber();
-  await stage.ca.ca.run('revoke', '--key', `${await makeKeyFile(directory.path, 'lost')}.pub`);
-  expect(await krlNumber()).toBe(before);
+it(
+  'the agent that ssh is told of brings it up to date when a certificate comes, and says so',
+  { timeout: 300_000 },
+  async () => {
+    const [, stateDirectory = ''] = stage.stateDirectory;
+    using directory = makeDirectory();
+    const config = join(directory.path, 'agent.toml');
+    await writeFile(config, `[sign-in]\nstate-dir = ${JSON.stringify(stateDirectory)}\n`);
+    await using agent = await startTestAgent({ args: ['--config', config] });
+    const sshDirectory = join(agent.directory, '.ssh');
+    const install = ['ssh-config', 'install', '--ssh-dir', sshDirectory, '--socket', agent.socket];
+    expect(await runAgent([...install, ...stage.stateDirectory])).toMatchObject({ status: 0 });
+    const krlNumber = async () => decodeKrl(await readFile(join(sshDirectory, 'countersign/revoked_keys'))).number;
+    const before = await krlNumber();
+    await stage.ca.ca.run('revoke', '--key', `${await makeKeyFile(directory.path, 'lost')}.pub`);
+    expect(await krlNumber()).toBe(before);
 
-  await using login = stage.startLogin(['--browser', await stage.browserOf('alice')], agent.env);
-  expect(await login.ended).toMatchObject({ code: 0 });
-  const state = async () => (await fetchState(controlSocketOf(agent.socket))).sshConfig;
-  const isTaken = async () => {
-    expect(await krlNumber()).toBe(before + 1n);
-    expect((await state())?.changedAt).toBeDefined();
-  };
-  await vi.waitFor(isTaken, { timeout: 60_000, interval: 200 });
-  expect(await state()).toMatchObject({ remarks: [], refreshedAt: expect.any(Number) as number });
-  const { stdout } = await runAgent(['status', '--socket', agent.socket]);
-  expect(stdout).toMatch(/^Keys and revocations for ssh: the CA was asked .* ago, changed .* ago$/m);
-});
+    await using login = stage.startLogin(['--browser', await stage.browserOf('alice')], agent.env);
+    expect(await login.ended).toMatchObject({ code: 0 });
+    const state = async () => (await fetchState(controlSocketOf(agent.socket))).sshConfig;
+    const isTaken = async () => {
+      expect(await krlNumber()).toBe(before + 1n);
+      expect((await state())?.changedAt).toBeDefined();
+    };
+    await vi.waitFor(isTaken, { timeout: 60_000, interval: 200 });
+    expect(await state()).toMatchObject({ remarks: [], refreshedAt: expect.any(Number) as number });
+    const { stdout } = await runAgent(['status', '--socket', agent.socket]);
+    expect(stdout).toMatch(/^Keys and revocations for ssh: the CA was asked .* ago, changed .* ago$/m);
+  },
+);
 
 it('needs a CA that is trusted', async () => {
   using directory = makeDirectory();
