@@ -150,7 +150,7 @@ describe('login', () => {
     expect(await list(agent.env)).toContain('(ED25519-CERT)');
   });
 
-  it('takes an unbound token of the device flow only where the CA does', async () => {
+  it('takes an unbound token of the device flow only where the CA does', { timeout: 300_000 }, async () => {
     await using agent = await startTestAgent();
     await using strict = await openLoginStage({ echoesDeviceNonce: false });
     expect(await loginWithCode(strict, agent.env)).toMatchObject({ status: 1, code: 'nonce-missing' });

@@ -32,7 +32,7 @@ beforeAll(async () => {
   [first, second] = hsm.devices as [Bench, Bench];
   ca = await hsm.made.serve();
   requester = await Requester.open(ca);
-});
+}, 300_000);
 afterAll(async () => {
   await requester?.[Symbol.asyncDispose]();
   await ca?.[Symbol.asyncDispose]();

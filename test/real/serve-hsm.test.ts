@@ -41,7 +41,7 @@ beforeAll(async () => {
   http = new Agent({ connect: { ca: await made.rootPem(), servername: 'ca.lab.example' } });
   await execa('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(directory, 'id')]);
   publicKey = (await readFile(join(directory, 'id.pub'), 'utf8')).split(' ')[1] ?? '';
-});
+}, 300_000);
 
 afterAll(async () => {
   await http?.destroy();
