@@ -52,6 +52,14 @@ async function send(bytes: string | Uint8Array): Promise<string> {
   return promise;
 }
 
+/** Sends them again where the end of the connection has overtaken the answer: whoever still sends when it is closed may be reset. */
+async function answerTo(bytes: string | Uint8Array): Promise<string> {
+  for (;;) {
+    const answer = await send(bytes);
+    if (answer !== '') return answer;
+  }
+}
+
 async function expectServing(): Promise<void> {
   expect(running.process.ending).toBeUndefined();
   expect((await clientFrom('127.0.0.9').request('GET', '/health')).status).toBe(200);
@@ -125,7 +133,7 @@ describe('broken HTTP is answered as a bad request', () => {
       200,
     ],
   ])('%s', async (_what, bytes, status) => {
-    const answer = await send(bytes);
+    const answer = await answerTo(bytes);
     if (status === 200) expect(answer).toMatch(/^HTTP\/1\.1 200 /);
     else expectApiError(answer, status);
     await expectServing();
