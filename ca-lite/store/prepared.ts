@@ -150,5 +150,5 @@ export function checkText(what: string, text: string, maxLength: number): void {
 
 export function ownBytes(what: string, bytes: Uint8Array, maxLength: number): Uint8Array {
   if (bytes.length === 0 || bytes.length > maxLength) throw new TypeError(`${what} has 1 to ${maxLength} bytes`);
-  return Uint8Array.from(bytes);
+  return new Uint8Array(bytes);
 }

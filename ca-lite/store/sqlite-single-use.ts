@@ -30,9 +30,9 @@ export function checkNewToken(transaction: Transaction, token: SingleUse): 'toke
 /** Marks it used, whether outstanding or unseen. It was checked in the same transaction. */
 export function consume(transaction: Transaction, kind: Kind, use: SingleUse): void {
   const { id, expiresAt } = use;
-  if (insert(transaction, kind, use, 'used') === 1n) return;
+  // Most are on record as outstanding.
   const sql = `UPDATE single_use SET state = 'used', expires_at = max(expires_at, ?) WHERE kind = ? AND id = ?`;
-  transaction.connection.run(sql, expiresAt, kind, id);
+  if (transaction.connection.run(sql, expiresAt, kind, id) === 0n) insert(transaction, kind, use, 'used');
 }
 
 /** Undoes {@link consume}: a token of ours is outstanding again, another one is as if it had never come. */
