@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Static, TSchema } from 'typebox';
 import { Value } from 'typebox/value';
-import { Agent, type Dispatcher } from 'undici';
+import { type Agent, type Dispatcher, errors } from 'undici';
 import { encodeBase64Url } from '#openssh/base64.ts';
 import type { Fingerprint } from '#openssh/fingerprint.ts';
 import { ApiErrorBody } from '#protocol/api-error.ts';
@@ -15,30 +15,23 @@ import { TimeReply } from '#protocol/signed-time.ts';
 import { version } from '#protocol/version.ts';
 import { Clock } from '../clock/clock.ts';
 import { type Authority, fingerprintsOf } from '../state/authority.ts';
+import { CaConnections, openAgent } from './ca-connections.ts';
 import { CaError } from './ca-error.ts';
 import { type Validity, includes } from './certificate-validity.ts';
 import { printable } from './foreign-text.ts';
 import { parseRetryAfter, retryDelaySeconds } from './retry.ts';
 import { judgeSignedTime } from './signed-time.ts';
-import { type TlsTrust, tlsConnector } from './tls-connector.ts';
 import { transportError } from './transport-error.ts';
 
 export const MAX_BODY_BYTES = 1024 * 1024;
-const CONNECT_TIMEOUT_MS = 10_000;
-/** The CA dials back to every address of the host before it answers a challenge request. */
-const ANSWER_TIMEOUT_MS = 60_000;
-const BODY_TIMEOUT_MS = 15_000;
 const MAX_MESSAGE_LENGTH = 1000;
 /** Held back for longer, an answer would put the clock too far behind for tokens (protocol/renewal.ts). */
 const MAX_TIME_ANSWER_MS = 20_000;
 
-/** In place of a root: believe whoever answers. The answer has to prove itself. */
-export const UNVERIFIED = 'unverified';
-
 export interface CaClientOptions {
   /** Origin, as `parseCaUrl` gives it. */
   readonly url: string;
-  /** PEM of the only root to trust; {@link UNVERIFIED} for the one request that fetches the root itself. */
+  /** PEM of the only root to trust; `UNVERIFIED` for the one request that fetches the root itself. */
   readonly root: string;
   /** Ends waiting and running requests; its reason is what they throw. */
   readonly signal?: AbortSignal;
@@ -48,6 +41,8 @@ export interface CaClientOptions {
   readonly maxBodyBytes?: number;
   /** What the validity of the server's certificate is judged by; default: the clock of the system. */
   readonly clock?: Clock;
+  /** Lent by the caller, with this root and clock, and closed by it; default: connections of its own. */
+  readonly connections?: CaConnections;
   /** Fingerprints of the host CA keys whose statements are believed; without them, no time of the CA is. */
   readonly statementCas?: ReadonlySet<Fingerprint>;
 }
@@ -99,11 +94,12 @@ export function openCaClient(options: CaClientOptions): CaClient {
 class HttpsCaClient implements CaClient {
   readonly clock: Clock;
   readonly #options: CaClientOptions;
-  #connections: { readonly agent: Agent; readonly isSystemTime: boolean } | undefined;
+  readonly #connections: CaConnections;
 
   constructor(options: CaClientOptions) {
     this.#options = options;
     this.clock = options.clock ?? new Clock();
+    this.#connections = options.connections ?? new CaConnections(options.root, this.clock);
   }
 
   async askTime(): Promise<void> {
@@ -111,7 +107,7 @@ class HttpsCaClient implements CaClient {
     const seen: Validity[] = [];
     const judgeTime = (validity: Validity) => seen.push(validity) > 0; // as soon as the time is known
     await using stack = new AsyncDisposableStack();
-    const agent = stack.adopt(this.#openAgent({ mode: 'own', root, judgeTime }), async (one) => one.destroy());
+    const agent = stack.adopt(openAgent({ mode: 'own', root, judgeTime }), async (one) => one.destroy());
     let asked = { nonce: '', atMs: 0 };
     const question = (): Request => {
       asked = { nonce: encodeBase64Url(randomBytes(32)), atMs: this.clock.bootMs() };
@@ -156,37 +152,11 @@ class HttpsCaClient implements CaClient {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#connections?.agent.destroy();
-  }
-
-  /** Connections that were made by another clock are not used again. */
-  #agent(): Agent {
-    const { root } = this.#options;
-    const isSystemTime = this.clock.judge().kind === 'system';
-    if (this.#connections?.isSystemTime !== isSystemTime) {
-      void this.#connections?.agent.close(); // after the requests that run
-      this.#connections = { agent: this.#openAgent(this.#trust(root, isSystemTime)), isSystemTime };
-    }
-    return this.#connections.agent;
-  }
-
-  #trust(root: string, isSystemTime: boolean): TlsTrust {
-    if (root === UNVERIFIED) return { mode: 'unverified' };
-    if (isSystemTime) return { mode: 'system', root };
-    return { mode: 'own', root, judgeTime: (validity) => includes(validity, this.clock.nowMs()) };
-  }
-
-  #openAgent(trust: TlsTrust): Agent {
-    return new Agent({
-      connect: tlsConnector(trust, CONNECT_TIMEOUT_MS),
-      headersTimeout: ANSWER_TIMEOUT_MS,
-      bodyTimeout: BODY_TIMEOUT_MS,
-      maxResponseSize: this.#options.maxBodyBytes ?? MAX_BODY_BYTES,
-    });
+    if (this.#options.connections === undefined) await this.#connections[Symbol.asyncDispose]();
   }
 
   /** @param request one for all attempts, or what makes one for each */
-  async #send(request: Request | (() => Request), agent = this.#agent()): Promise<Answer> {
+  async #send(request: Request | (() => Request), agent = this.#connections.agent): Promise<Answer> {
     let waitedSeconds = 0;
     for (let attempt = 1; ; attempt++) {
       const answer = await this.#sendOnce(typeof request === 'function' ? request() : request, agent);
@@ -226,7 +196,7 @@ class HttpsCaClient implements CaClient {
   }
 
   async #collect(response: Dispatcher.ResponseData): Promise<Answer> {
-    const body = await response.body.bytes();
+    const body = await readBounded(response.body, this.#options.maxBodyBytes ?? MAX_BODY_BYTES);
     const [retryAfter, etag] = [headerOf(response, 'retry-after'), headerOf(response, 'etag')];
     return { status: response.statusCode, retryAfter, etag, body };
   }
@@ -248,6 +218,18 @@ class HttpsCaClient implements CaClient {
   #signalOptions(): { readonly signal?: AbortSignal } {
     return this.#options.signal === undefined ? {} : { signal: this.#options.signal };
   }
+}
+
+/** @throws ResponseExceededMaxSizeError; the connection is closed then */
+async function readBounded(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of body) {
+    length += chunk.length;
+    if (length > maxBytes) throw new errors.ResponseExceededMaxSizeError();
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, length);
 }
 
 function timeError(message: string): CaError {

@@ -9,7 +9,8 @@ import { type PublicKey, decodePublicKey, encodePublicKey } from '#openssh/publi
 import { equalBytes } from '#openssh/wire.ts';
 import { RootReply, SshRootsReply } from '#protocol/step-api.ts';
 import type { Authority } from '../state/authority.ts';
-import { type CaClient, type CaClientOptions, UNVERIFIED, openCaClient } from './ca-client.ts';
+import { type CaClient, type CaClientOptions, openCaClient } from './ca-client.ts';
+import { UNVERIFIED } from './ca-connections.ts';
 import { CaError } from './ca-error.ts';
 
 const MAX_CA_KEYS = 64;

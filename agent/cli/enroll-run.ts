@@ -1,4 +1,5 @@
 /** `countersign host enroll`: what it does, and how it tells. */
+import { CaConnections } from '../ca/ca-connections.ts';
 import { openClock } from '../clock/clock-record.ts';
 import type { Failure } from '../failure.ts';
 import {
@@ -37,7 +38,9 @@ export async function runEnroll(options: EnrollOptions): Promise<void> {
   if (options.json !== true) process.stderr.write(formatPlan(plan, pinned));
   await using stack = new AsyncDisposableStack();
   stack.defer(async () => removeUnusedKrl(places.stateDirectory)); // of an enrolment that came to nothing
-  const asking = { clock: await openClock(places.stateDirectory, pinned), signal: interrupts.signal };
+  const clock = await openClock(places.stateDirectory, pinned);
+  const connections = stack.use(new CaConnections(pinned.rootCertificate, clock));
+  const asking = { clock, signal: interrupts.signal, connections };
   const followed = await follow(places, pinned, plan, progress, asking);
   const { authority } = followed;
   const { enrolled, remarks } = await obtainAll(context, authority, plan, progress, asking);

@@ -1,5 +1,6 @@
 /** One certificate for each key of the plan, with progress. A key that the CA does not certify does not stop the others. */
 import { type CaClient, openCaClient, trusted } from '../ca/ca-client.ts';
+import type { CaConnections } from '../ca/ca-connections.ts';
 import { CaError } from '../ca/ca-error.ts';
 import { type EnrolmentPlan, obtainCertificate } from '../host/enrol-host.ts';
 import type { HostContext } from '../host/host-context.ts';
@@ -20,6 +21,8 @@ export interface Obtained {
 export interface Asking {
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** To the CA, for all questions of the command. */
+  readonly connections: CaConnections;
 }
 
 /** The CA's codes for a key that it will never certify, whatever host has it. */
@@ -31,10 +34,10 @@ export async function obtainAll(
   authority: Authority,
   plan: EnrolmentPlan,
   progress: Progress,
-  { clock, signal }: Asking,
+  { clock, signal, connections }: Asking,
 ): Promise<Obtained> {
   const onWait = (seconds: number) => progress.note(`the CA is busy and asked to wait ${seconds} s`);
-  await using client = openCaClient({ ...trusted(authority, clock), signal, onWait });
+  await using client = openCaClient({ ...trusted(authority, clock), signal, onWait, connections });
   const enrolled: EnrolledKey[] = [];
   const refused: CaError[] = [];
   for (const key of plan.keys) {

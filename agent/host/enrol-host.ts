@@ -52,11 +52,17 @@ export async function planEnrolment(
   const { settings } = context;
   const hostKeys = await readHostKeys(settings);
   const choice = chooseKeys(hostKeys, settings, options.allKeys);
-  for (const key of choice.keys) await requireServed(context, key);
-  const identity = await findIdentity(options, settings);
+  const [served, found, located] = await Promise.allSettled([
+    requireAllServed(context, choice.keys),
+    findIdentity(options, settings),
+    findInstallSite(context, authority, choice.keys, options),
+  ]);
+  takeValue(served); // of several faults the first one is told, whichever was found first
+  const identity = takeValue(found);
   requireBounds(identity);
-  const site = await findInstallSite(context, authority, choice.keys, options);
+  const site = takeValue(located);
   await requireWritable([...site.targets, hostRecordPath(context.stateDirectory)]);
+  // after the look at what is served: the process that sshd starts for it may hold the listening sockets for a moment
   const reload = await findReloadMethod(settings, context.reload);
   const remarks = [...choice.remarks, ...identity.remarks, ...site.remarks];
   const port = options.port ?? settings.ports[0] ?? 22;
@@ -139,6 +145,16 @@ async function allServed({ settings }: HostContext, certificates: readonly Certi
     if ((await findServed(settings, certificate)) !== 'served') return false;
   }
   return true;
+}
+
+function takeValue<T>(result: PromiseSettledResult<T>): T {
+  if (result.status === 'rejected') throw result.reason;
+  return result.value;
+}
+
+/** One after the other: newer sshd counts connections without a login (PerSourcePenalties). */
+async function requireAllServed(context: HostContext, keys: readonly HostKey[]): Promise<void> {
+  for (const key of keys) await requireServed(context, key);
 }
 
 async function requireServed({ settings }: HostContext, key: HostKey): Promise<void> {

@@ -25,7 +25,7 @@ import { askOpenssh } from './krl-judge.ts';
 import { krlPathFor, placeKrl, readHeldKrl, removeKrl, storeKrlCopy } from './krl-files.ts';
 import { afterAnswer, afterFailure, isTimeToAsk, nextQuestionAt } from './schedule.ts';
 
-export interface FollowOptions extends Pick<CaClientOptions, 'signal' | 'onWait'> {
+export interface FollowOptions extends Pick<CaClientOptions, 'signal' | 'onWait' | 'connections'> {
   readonly clock: Clock;
   /** How often the CA is asked; default: `ASK_EVERY_SECONDS`. */
   readonly everySeconds?: number;
@@ -137,7 +137,7 @@ class Walk {
 
   async #ask(): Promise<void> {
     const { clock } = this.#options;
-    await using client = openCaClient({ ...trusted(this.#authority, clock), ...this.#waiting() });
+    await using client = openCaClient({ ...trusted(this.#authority, clock), ...this.#asking() });
     const pulled = await retryByCaTime(client, async () => pullTrust(client, this.#authority, () => clock.now()));
     if (pulled !== undefined) await this.#takeOver(pulled);
     const now = clock.now();
@@ -158,7 +158,7 @@ class Walk {
 
   async #takeKrl(path: string): Promise<void> {
     const { clock } = this.#options;
-    const client = { ...trusted(this.#authority, clock), ...this.#waiting(), maxBodyBytes: MAX_KRL_LENGTH };
+    const client = { ...trusted(this.#authority, clock), ...this.#asking(), maxBodyBytes: MAX_KRL_LENGTH };
     await using large = openCaClient(client);
     const heldEtag = this.#krlNumber === undefined ? undefined : (this.#memory.krl?.etag ?? undefined);
     const question = { path, heldNumber: this.#leastNumber(), heldEtag };
@@ -230,9 +230,13 @@ class Walk {
     this.#memory = { ...this.#memory, krlPath: null };
   }
 
-  #waiting(): Pick<CaClientOptions, 'signal' | 'onWait'> {
-    const { signal, onWait } = this.#options;
-    return { ...(signal === undefined ? {} : { signal }), ...(onWait === undefined ? {} : { onWait }) };
+  #asking(): Pick<CaClientOptions, 'signal' | 'onWait' | 'connections'> {
+    const { signal, onWait, connections } = this.#options;
+    return {
+      ...(signal === undefined ? {} : { signal }),
+      ...(onWait === undefined ? {} : { onWait }),
+      ...(connections === undefined ? {} : { connections }),
+    };
   }
 }
 

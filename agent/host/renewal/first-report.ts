@@ -4,6 +4,7 @@
  * served. Does I/O.
  */
 import { openCaClient, trusted } from '../../ca/ca-client.ts';
+import type { CaConnections } from '../../ca/ca-connections.ts';
 import { CaError } from '../../ca/ca-error.ts';
 import type { Clock } from '../../clock/clock.ts';
 import { type Failure, isFailure } from '../../failure.ts';
@@ -24,13 +25,17 @@ export interface FirstReport {
   readonly enrolled: readonly EnrolledKey[];
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** Those over which the certificates came; default: new ones. */
+  readonly connections?: CaConnections;
 }
 
 /** @returns why the CA does not know yet; undefined: it does @throws StateError */
 export async function reportEnrolled(report: FirstReport): Promise<Failure | undefined> {
   const { authority, clock } = report;
   using patience = limitPatience(report);
-  await using client = openCaClient({ ...trusted(authority, clock), signal: patience.signal });
+  const { connections } = report;
+  const lent = connections === undefined ? {} : { connections };
+  await using client = openCaClient({ ...trusted(authority, clock), signal: patience.signal, ...lent });
   try {
     await reportAll(report, new CaConversation(client, authority));
     return undefined;
