@@ -76,7 +76,7 @@ async function bundleSources(
     bundle: true,
     write: false,
     metafile: true,
-    plugins: [leaveOutNativeAddons, versionOnly, ...plugins],
+    plugins: [leaveOutNativeAddons, requestsOnly, versionOnly, ...plugins],
   });
   refuseOpenImports(entry, metafile);
   return outputFiles.map(({ path, text }) => [basename(path), text] as const);
@@ -127,6 +127,31 @@ const leaveOutNativeAddons: Plugin = {
     build.onLoad({ filter: /.*/, namespace: 'native-addon' }, ({ path }) => ({
       contents: `throw Object.assign(new Error(${JSON.stringify(`${path} is left out`)}), { code: 'MODULE_NOT_FOUND' });`,
     }));
+  },
+};
+
+/**
+ * The agent's client of the CA makes HTTP/1.1 requests with `undici`: of the package it gets that much. The whole, with `fetch`,
+ * WebSocket, caches and HTTP/2, would cost each command that asks the CA more time than its own code.
+ */
+const requestsOnly: Plugin = {
+  name: 'requests-only',
+  setup(build) {
+    build.onResolve({ filter: /^undici$/ }, ({ importer, path }) =>
+      importer.startsWith(join(root, 'agent/ca/')) ? { path, namespace: 'requests-only' } : null,
+    );
+    build.onLoad({ filter: /.*/, namespace: 'requests-only' }, () => ({
+      resolveDir: root,
+      contents: `import Dispatcher from 'undici/lib/dispatcher/dispatcher.js';
+import request from 'undici/lib/api/api-request.js';
+Dispatcher.prototype.request = request;
+export { default as Agent } from 'undici/lib/dispatcher/agent.js';
+export { default as buildConnector } from 'undici/lib/core/connect.js';
+export { default as errors } from 'undici/lib/core/errors.js';`,
+    }));
+    build.onResolve({ filter: /^node:http2$/ }, ({ importer, path }) =>
+      importer.includes('/undici/') ? { path, namespace: 'native-addon' } : null,
+    );
   },
 };
 
