@@ -78,12 +78,13 @@ export interface EncodePrivateKeyOptions {
 export function encodePrivateKey(key: KeyObject | PrivateKey, options: EncodePrivateKeyOptions): string {
   const own: PrivateKey = key instanceof KeyObject ? { ...fieldsOfKeyObject(key), comment: '' } : key;
   const sealed = sealer(options);
-  const plain = new WireWriter().uint32(options.random.checkInt).uint32(options.random.checkInt);
+  using plain = new WireWriter(4096);
+  plain.uint32(options.random.checkInt).uint32(options.random.checkInt);
   writePrivateKeyFields(own, plain);
   plain.string(options.comment ?? own.comment);
   for (let pad = 1; plain.length % sealed.blockLength > 0; pad++) plain.byte(pad & 0xff);
-  const writer = new WireWriter(2048).raw(magic);
-  writer.string(sealed.cipher).string(sealed.kdf).string(sealed.kdfOptions).uint32(1);
+  using writer = new WireWriter(4096);
+  writer.raw(magic).string(sealed.cipher).string(sealed.kdf).string(sealed.kdfOptions).uint32(1);
   writer.string(encodePublicKey(own.publicKey)).string(sealed.seal(plain.finish()));
   const lines = encodeBase64(writer.finish()).match(new RegExp(`.{1,${BASE64_WIDTH}}`, 'g')) ?? [];
   return [`-----BEGIN ${OPENSSH_LABEL}-----`, ...lines, `-----END ${OPENSSH_LABEL}-----`, ''].join('\n');

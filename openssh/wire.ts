@@ -195,7 +195,14 @@ export class WireWriter {
   #grow(needed: number): void {
     const grown = Buffer.allocUnsafe(Math.max(needed, this.#bytes.length * 2));
     grown.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes.fill(0);
     this.#bytes = grown;
+  }
+
+  /** Leaves nothing of what was written in memory that others will use: for secrets. What `finish` gave stays. */
+  [Symbol.dispose](): void {
+    this.#bytes.fill(0);
+    this.#length = 0;
   }
 }
 

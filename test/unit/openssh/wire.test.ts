@@ -176,6 +176,19 @@ test('whatever is written is read back', () => {
   );
 });
 
+test('a writer that is disposed leaves nothing in the memory it shared', () => {
+  const secret = crypto.getRandomValues(new Uint8Array(32)); // not in the pool itself
+  const pool = Buffer.from(Buffer.allocUnsafe(1).buffer);
+  const grow = () => {
+    using writer = new WireWriter(40);
+    writer.raw(secret).raw(secret);
+    expect(writer.finish()).toEqual(new Uint8Array([...secret, ...secret]));
+  };
+  grow();
+  expect(pool.includes(secret)).toBe(false);
+  expect(Buffer.from(Buffer.allocUnsafe(1).buffer).includes(secret)).toBe(false);
+});
+
 test('equalBytes compares lengths and bytes', () => {
   expect(equalBytes(bytes('ab'), Buffer.from('ab'))).toBe(true);
   expect(equalBytes(bytes('ab'), bytes('abc'))).toBe(false);
