@@ -86,11 +86,11 @@ async function isOwn(path: string): Promise<boolean> {
   return facts.isDirectory() && facts.uid === process.getuid?.();
 }
 
-/** A write transaction on an empty database, as servers lock their store. @throws StoreError `store-busy` while another process has it */
+/** A write transaction on an empty database, as servers lock their store; nothing is ever written, and no journal lies beside it. @throws StoreError `store-busy` while another process has it */
 function hold(path: string): Disposable {
   const connection = new Connection(path, 'lock');
   try {
-    connection.exec('BEGIN IMMEDIATE');
+    connection.exec('PRAGMA journal_mode = MEMORY; BEGIN IMMEDIATE');
     return connection;
   } catch (error) {
     connection.close();
