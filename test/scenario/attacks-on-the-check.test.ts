@@ -182,7 +182,7 @@ describe('dial-back', () => {
   });
 
   holds('flood', async () => {
-    for (const kind of ['floodsBannerLines', 'floodsKexinit'] as const) {
+    for (const kind of ['floodsBannerLines', 'floodsIgnore'] as const) {
       const { claim } = await addServer(`flood-${kind.toLowerCase()}`, { kind });
       await expectRefused(stage, 'dial-back-too-much-data', challenge(claim));
     }

@@ -4,14 +4,14 @@
  * then `accepted` for each connection.
  */
 import ssh2 from 'ssh2';
-import { floodsBannerLines, floodsKexinit, silent, speaksHttp, tarpit } from '#test/simulator/hostile-ssh/attackers.ts';
+import { floodsBannerLines, floodsIgnore, silent, speaksHttp, tarpit } from '#test/simulator/hostile-ssh/attackers.ts';
 import { forgedKey, servesKeys } from '#test/simulator/hostile-ssh/key-servers.ts';
 import { startTcpServer } from '#test/simulator/hostile-ssh/tcp-server.ts';
 import { type LabProcess, startProcess } from './lab-process.ts';
 import type { Lab, Machine } from './lab.ts';
 
 export type Behaviour =
-  | { readonly kind: 'silent' | 'floodsBannerLines' | 'floodsKexinit' | 'speaksHttp' }
+  | { readonly kind: 'silent' | 'floodsBannerLines' | 'floodsIgnore' | 'speaksHttp' }
   /** One byte of its text every so often, for ever. */
   | { readonly kind: 'tarpit'; readonly periodMilliseconds: number; readonly text: string }
   /** Shows the public key of `shown` and signs with `owned`; both are private keys in OpenSSH's format. */
@@ -47,7 +47,7 @@ function nodePath(): string {
   return process.execPath;
 }
 
-const simple = { silent, floodsBannerLines, floodsKexinit, speaksHttp };
+const simple = { silent, floodsBannerLines, floodsIgnore, speaksHttp };
 
 type Serve = Parameters<typeof startTcpServer>[0];
 

@@ -74,8 +74,6 @@ export const floodsBannerLines = flood('', 'Unauthorised access is prohibited.\r
 export const floodsOneLine = flood('', 'A');
 export const floodsVersionLine = flood('SSH-2.0-', 'A');
 
-/** KEXINIT after KEXINIT (RFC 4253 section 7.1). */
-export const floodsKexinit = flood(VERSION_LINE, packet(kexinit(['ssh-ed25519'])));
 /** SSH_MSG_IGNORE is legal at any time (RFC 4253 section 11.2), unless both sides agreed on strict key exchange. */
 export const floodsIgnore = flood(VERSION_LINE, packet(Buffer.concat([Buffer.of(2), string('x'.repeat(200))])));
 
