@@ -69,7 +69,7 @@ async function compare(workload: Workload, clients: number, ours: Contestant, th
   for (const each of [ours, theirs]) await measure(each, workload, clients, WARM_UP_SECONDS);
   for (let round = 0; round < ROUNDS; round++) {
     for (const each of [ours, theirs])
-      taken[each.name].push(...(await measure(each, workload, clients, SLICE_SECONDS)));
+      taken[each.name] = taken[each.name].concat(await measure(each, workload, clients, SLICE_SECONDS));
   }
   const title = `${workload.what}, ${clients} client${clients === 1 ? '' : 's'}`;
   const delay = (p: number): BenchRow => {
