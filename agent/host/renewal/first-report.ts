@@ -25,17 +25,15 @@ export interface FirstReport {
   readonly enrolled: readonly EnrolledKey[];
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** Those over which the certificates came; default: new ones. */
-  readonly connections?: CaConnections;
+  /** Those over which the certificates came. */
+  readonly connections: CaConnections;
 }
 
 /** @returns why the CA does not know yet; undefined: it does @throws StateError */
 export async function reportEnrolled(report: FirstReport): Promise<Failure | undefined> {
-  const { authority, clock } = report;
+  const { authority, clock, connections } = report;
   using patience = limitPatience(report);
-  const { connections } = report;
-  const lent = connections === undefined ? {} : { connections };
-  await using client = openCaClient({ ...trusted(authority, clock), signal: patience.signal, ...lent });
+  await using client = openCaClient({ ...trusted(authority, clock), signal: patience.signal, connections });
   try {
     await reportAll(report, new CaConversation(client, authority));
     return undefined;
